@@ -1,0 +1,54 @@
+"""What a role is, as the runtime sees it: a processor for each input partition. Knows no Faust and no broker."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from streaming.settings import Settings
+from streaming.transport.client import BrokerClient, Record
+
+
+@dataclass(frozen=True, slots=True)
+class FlowContext:
+    """What every flow is given: frozen settings, the data folder and the broker."""
+
+    settings: Settings
+    home: Path
+    client: BrokerClient
+
+
+class Processor(Protocol):
+    """One input partition of one role. Effects are durable before an offset is released.
+
+    Each method returns the offset below which the input may be let go (committed to the group), or None for no
+    progress. The runtime calls one method at a time. A refused input goes to the dead-letter topic inside the
+    processor; an exception means that nothing of this call counts and the process must restart.
+    """
+
+    async def open(self) -> int | None:
+        """Restore the state; return the first offset that still has to be processed, or None to go on as committed."""
+
+    async def process(self, records: Sequence[Record]) -> int | None:
+        """Apply records, in offset order; records below the restored position are skipped."""
+
+    async def tick(self) -> int | None:
+        """Do what is due by time; called a few times each second, also when the input is idle."""
+
+    async def close(self) -> int | None:
+        """Flush on a clean stop."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """Return plain counters for the status page."""
+
+
+ProcessorFactory = Callable[[FlowContext, str, int], Processor]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One consuming role: its name (also app id and consumer group), its input topic and its processors."""
+
+    role: str
+    topic: str
+    factory: ProcessorFactory

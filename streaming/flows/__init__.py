@@ -1,0 +1,1 @@
+"""One module for each role of a worker. Flows meet on topics only."""

@@ -1,0 +1,1 @@
+"""Brokers. `log://` is embedded and single process, `kafka://` is Apache Kafka; one contract suite runs on both."""

@@ -1,0 +1,1 @@
+"""The trading core: pure, synchronous, deterministic. Time, ids and randomness come in with the message."""

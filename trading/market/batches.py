@@ -1,0 +1,255 @@
+"""Columnar batches of the market-data topics, as numpy columns and as one Arrow IPC record batch each.
+
+A raw frame is what the feed sent: floats, NaN where a side is absent. Ticks and bars are exact: integers in the
+instrument's scale, `ABSENT` (null in Arrow) where a side is absent. The schema name, the clock and the source travel
+in the Arrow schema metadata, so a message can be read alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from trading.codec import MAX_MESSAGE_BYTES, CodecError
+from trading.messages import Source
+
+Array = np.ndarray[Any, np.dtype[Any]]
+ABSENT = -(2**63)
+TRADE, QUOTE = 0, 1
+MAX_ROWS = 1_000
+
+_DICT = pa.dictionary(pa.int16(), pa.utf8())
+
+
+def encode_ipc(batch: pa.RecordBatch) -> bytes:
+    """Return one record batch as a self-contained IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode_ipc(payload: bytes, schema_name: str) -> tuple[pa.RecordBatch, dict[str, str]]:
+    """Return the batch and its metadata; raise `CodecError` TOO_LARGE, CORRUPT, WRONG_SCHEMA or TOO_MANY_ROWS."""
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise CodecError("TOO_LARGE", f"message of {len(payload)} bytes, {MAX_MESSAGE_BYTES} allowed")
+    try:
+        with pa.ipc.open_stream(payload) as reader:
+            batch = reader.read_next_batch()
+    except (pa.ArrowException, StopIteration, OSError, ValueError) as error:
+        raise CodecError("CORRUPT", f"not an Arrow batch: {error or 'no batch'}") from None
+    try:
+        meta = {key.decode(): value.decode() for key, value in (batch.schema.metadata or {}).items()}
+    except UnicodeDecodeError:
+        raise CodecError("CORRUPT", "metadata is not UTF-8") from None
+    if meta.get("schema") != schema_name:
+        raise CodecError("WRONG_SCHEMA", f"schema {meta.get('schema', '')!r}, wanted {schema_name!r}")
+    if batch.num_rows > MAX_ROWS:
+        raise CodecError("TOO_MANY_ROWS", f"{batch.num_rows} rows in a batch, {MAX_ROWS} allowed")
+    return batch, meta
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """Columns of equal length. A subclass lists its columns and metadata; dictionaries are (values, int16 codes)."""
+
+    SCHEMA: ClassVar[str]
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]]
+    META: ClassVar[Sequence[str]]
+
+    def __len__(self) -> int:
+        first = next(name for name in self.COLUMNS if self.COLUMNS[name] != _DICT)
+        return len(getattr(self, first))
+
+    def take(self, rows: Array) -> Self:
+        """Return a batch of the chosen rows (indices or a boolean mask), dictionaries shared."""
+        chosen = {
+            name: (getattr(self, name)[0], getattr(self, name)[1][rows]) if kind == _DICT else getattr(self, name)[rows]
+            for name, kind in self.COLUMNS.items()
+        }
+        return type(self)(**chosen, **{name: getattr(self, name) for name in self.META})
+
+    def encode(self) -> bytes:
+        """Return the batch as message bytes."""
+        arrays = [_to_arrow(getattr(self, name), kind) for name, kind in self.COLUMNS.items()]
+        meta = {"schema": self.SCHEMA} | {name: str(getattr(self, name)) for name in self.META}
+        schema = pa.schema(list(self.COLUMNS.items()), metadata=meta)
+        return encode_ipc(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Read message bytes; raise `CodecError` with a stable code when they are not such a batch."""
+        batch, meta = decode_ipc(payload, cls.SCHEMA)
+        wanted = pa.schema(list(cls.COLUMNS.items()))
+        if not batch.schema.equals(wanted, check_metadata=False):
+            raise CodecError("BAD_COLUMNS", f"columns of {cls.SCHEMA} do not match")
+        types = {field.name: field.type for field in fields(cls)}
+        try:
+            values = {name: _META_READERS[str(types[name])](meta[name]) for name in cls.META}
+        except (KeyError, ValueError) as error:
+            raise CodecError("BAD_FIELD", f"metadata of {cls.SCHEMA}: {error}") from None
+        columns = {name: _from_arrow(batch.column(name), kind) for name, kind in cls.COLUMNS.items()}
+        return cls(**columns, **values)
+
+
+Dictionary = tuple[Sequence[str], Array]
+
+
+@dataclass(slots=True, kw_only=True)
+class RawBatch(_Batch):
+    """One frame of a feed (`ticks.raw`). `seq` counts its frames without holes; `clock_ns` is its clock."""
+
+    SCHEMA: ClassVar[str] = "ticks.raw/1"
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "kind": pa.uint8(),
+        "symbol": _DICT,
+        "ts_ns": pa.int64(),
+        "trade_id": pa.int64(),
+        "price": pa.float64(),
+        "qty": pa.float64(),
+        "bid": pa.float64(),
+        "bid_qty": pa.float64(),
+        "ask": pa.float64(),
+        "ask_qty": pa.float64(),
+        "exchange": _DICT,
+        "condition": _DICT,
+        "suspicious": pa.uint8(),
+    }
+    META: ClassVar[Sequence[str]] = ("feed", "venue", "seq", "clock_ns", "recv_ns", "eof")
+
+    kind: Array
+    symbol: Dictionary
+    ts_ns: Array
+    trade_id: Array
+    price: Array
+    qty: Array
+    bid: Array
+    bid_qty: Array
+    ask: Array
+    ask_qty: Array
+    exchange: Dictionary
+    condition: Dictionary
+    suspicious: Array
+    feed: str
+    venue: str
+    seq: int
+    clock_ns: int
+    recv_ns: int
+    eof: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class TickBatch(_Batch):
+    """Normalised ticks (`ticks`). `src_row` is the row in the raw frame `src`; `session` is days since 1970-01-01."""
+
+    SCHEMA: ClassVar[str] = "ticks/1"
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "kind": pa.uint8(),
+        "instrument": _DICT,
+        "session": pa.int32(),
+        "ts_ns": pa.int64(),
+        "trade_id": pa.int64(),
+        "price": pa.int64(),
+        "qty": pa.int64(),
+        "bid": pa.int64(),
+        "bid_qty": pa.int64(),
+        "ask": pa.int64(),
+        "ask_qty": pa.int64(),
+        "exchange": _DICT,
+        "condition": _DICT,
+        "flags": pa.uint16(),
+        "src_row": pa.int32(),
+    }
+    META: ClassVar[Sequence[str]] = ("src", "feed", "clock_ns", "recv_ns")
+
+    kind: Array
+    instrument: Dictionary
+    session: Array
+    ts_ns: Array
+    trade_id: Array
+    price: Array
+    qty: Array
+    bid: Array
+    bid_qty: Array
+    ask: Array
+    ask_qty: Array
+    exchange: Dictionary
+    condition: Dictionary
+    flags: Array
+    src_row: Array
+    src: Source
+    feed: str
+    clock_ns: int
+    recv_ns: int
+
+
+@dataclass(slots=True, kw_only=True)
+class BarBatch(_Batch):
+    """Closed bars and their revisions (`bars`). `start_ns` is the first instant of the bar, `interval_s` its length."""
+
+    SCHEMA: ClassVar[str] = "bars/1"
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "instrument": _DICT,
+        "interval_s": pa.int32(),
+        "session": pa.int32(),
+        "start_ns": pa.int64(),
+        "open": pa.int64(),
+        "high": pa.int64(),
+        "low": pa.int64(),
+        "close": pa.int64(),
+        "volume": pa.int64(),
+        "trades": pa.int64(),
+        "flags": pa.uint16(),
+        "revision": pa.int32(),
+    }
+    META: ClassVar[Sequence[str]] = ("src", "clock_ns")
+
+    instrument: Dictionary
+    interval_s: Array
+    session: Array
+    start_ns: Array
+    open: Array
+    high: Array
+    low: Array
+    close: Array
+    volume: Array
+    trades: Array
+    flags: Array
+    revision: Array
+    src: Source
+    clock_ns: int
+
+
+_META_READERS: Mapping[str, Any] = {
+    str(str): str,
+    str(int): int,
+    str(bool): lambda text: {"True": True, "False": False}[text],
+    str(Source): Source.parse,
+}
+
+
+def _to_arrow(column: Any, kind: pa.DataType) -> pa.Array:
+    if kind == _DICT:
+        values, codes = column
+        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(values, pa.utf8()))
+    if kind == pa.int64():
+        absent = column == ABSENT
+        return pa.array(column, kind, mask=absent) if absent.any() else pa.array(column, kind)
+    return pa.array(column, kind)
+
+
+def _from_arrow(column: pa.Array, kind: pa.DataType) -> Any:
+    if kind == _DICT:
+        if column.null_count or column.dictionary.null_count:
+            raise CodecError("BAD_FIELD", "a dictionary column holds nulls")
+        return column.dictionary.to_pylist(), column.indices.to_numpy()
+    if column.null_count:
+        if kind == pa.int64():
+            column = column.fill_null(ABSENT)
+        elif kind == pa.float64():
+            column = column.fill_null(float("nan"))
+        else:
+            raise CodecError("BAD_FIELD", "a column that cannot be null holds nulls")
+    return column.to_numpy(zero_copy_only=False)
