@@ -1,0 +1,1 @@
+"""What each `trade` command does. `orchestration.cli` imports a module of this package only to run it."""

@@ -1,0 +1,53 @@
+"""The settings of a command: `--config` (or ./trade.toml), the environment, then what the command line says."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.commands.failure import EXIT_CONFIG, CommandError
+from streaming.settings import ConfigError, Settings, load
+
+DEFAULT_FILE = Path("trade.toml")
+_REPLAY = "replay:"
+
+
+def read(config: Path | None = None, overrides: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings; `overrides` are `TRADE_*` variables. A mistake is a `CommandError` with exit code 78."""
+    path = config_file(config)
+    try:
+        with _variables(overrides or {}):
+            return load(path)
+    except ConfigError as error:
+        raise CommandError("CONFIG_INVALID", str(error), exit_code=EXIT_CONFIG) from None
+
+
+def config_file(config: Path | None) -> Path | None:
+    """Return the file to read: the one named, else ./trade.toml if there is one."""
+    if config is not None:
+        return config.absolute()
+    return DEFAULT_FILE.absolute() if DEFAULT_FILE.exists() else None
+
+
+def feed_source(source: str) -> str:
+    """Return the feed with its file made absolute; refuse a file that does not exist."""
+    if not source.startswith(_REPLAY):
+        return source
+    file = Path(source.removeprefix(_REPLAY)).expanduser().absolute()
+    if not file.is_file():
+        raise CommandError("CONFIG_INVALID", f"feed.source: no such file: {file}", exit_code=EXIT_CONFIG)
+    return f"{_REPLAY}{file}"
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,86 @@
+"""What `trade up` will start: folders, addresses and the commands of the children, decided before anything runs."""
+
+import importlib.resources
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.commands.failure import port_in_use
+from orchestration.processes import Command
+from streaming.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided: the worker, Dagster's two processes (none if switched off) and where they answer."""
+
+    settings: Settings
+    home: Path
+    worker: Command
+    dagster: tuple[Command, ...]
+    http: tuple[str, int]
+    dagster_url: str | None
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Return name -> URL of what a person may open."""
+        base = f"http://{self.http[0]}:{self.http[1]}"
+        pages = {"status": f"{base}/status", "health": f"{base}/health/ready", "metrics": f"{base}/metrics"}
+        return {"dagster": f"{self.dagster_url}/asset-groups"} | pages if self.dagster_url else pages
+
+
+def make(settings: Settings, config: Path | None, feed: str, broker: str, with_dagster: bool) -> Plan:
+    """Decide the ports and the commands; refuse ports that are taken."""
+    home = settings.home.absolute()
+    http = (settings.http.host, _free_port(settings.http.host, settings.http.port, "http.port"))
+    env = {
+        "TRADE_HOME": str(home),
+        "TRADE_FEED__SOURCE": feed,
+        "TRADE_BROKER": broker,
+        "TRADE_HTTP__PORT": str(http[1]),
+        "DAGSTER_HOME": str(home / "dagster"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    config_args = ("--config", str(config)) if config else ()
+    worker = Command("worker", (sys.executable, "-m", "streaming.worker", *config_args), env, _log(home, "worker"))
+    if not with_dagster:
+        return Plan(settings, home, worker, (), http, None)
+    host = settings.dagster.host
+    port = _free_port(host, settings.dagster.port, "dagster.port")
+    code = ("-m", "orchestration.definitions")
+    web = (sys.executable, "-m", "dagster_webserver", *code, "--host", host, "--port", str(port))
+    daemon = (sys.executable, "-m", "dagster._daemon", "run", *code)
+    dagster = (
+        Command("dagster-webserver", web, env, _log(home, "dagster-webserver")),
+        Command("dagster-daemon", daemon, env, _log(home, "dagster-daemon")),
+    )
+    return Plan(settings, home, worker, dagster, http, f"http://{host}:{port}")
+
+
+def prepare_dagster_home(home: Path) -> Path:
+    """Write the instance settings that this version ships into `{home}/dagster`; return that folder."""
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = importlib.resources.files("orchestration").joinpath("dagster.yaml").read_bytes()
+    target = folder / "dagster.yaml"
+    if not target.exists() or target.read_bytes() != shipped:
+        part = target.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(shipped)
+        part.replace(target)
+    return folder
+
+
+def _log(home: Path, name: str) -> Path:
+    return home / "logs" / f"{name}.log"
+
+
+def _free_port(host: str, port: int, key: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise port_in_use(host, port, key) from None
+        return int(probe.getsockname()[1])

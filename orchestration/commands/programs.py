@@ -1,0 +1,24 @@
+"""Commands that become another program: this process is replaced, so signals and exit codes are the program's own."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestration.commands.configuration import config_file
+
+
+def worker(roles: Sequence[str], config: Path | None) -> None:
+    """Become a streaming worker with these roles."""
+    path = config_file(config)
+    _become("streaming.worker", ["--config", str(path), *roles] if path else roles)
+
+
+def bench(name: str, args: Sequence[str]) -> None:
+    """Become the benchmark program `name`."""
+    _become(f"streaming.bench.{name}", args)
+
+
+def _become(module: str, args: Sequence[str]) -> None:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *args])  # noqa: S606 - no shell is wanted

@@ -1,0 +1,64 @@
+"""`trade up` from its options to its exit code: settings, plan, run, and the report of a run with an end."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.commands import configuration, plan, up, view
+from orchestration.commands.failure import EXIT_CONFIG, CommandError
+
+RUNNING_FILE = "up.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person asked for; None means as configured."""
+
+    feed: str | None = None
+    for_s: float | None = None
+    report: Path | None = None
+    config: Path | None = None
+    broker: str | None = None
+    dagster: bool | None = None
+    as_json: bool = False
+
+
+def run(options: Options) -> int:
+    """Run the platform; return the exit code."""
+    if options.report is not None and options.for_s is None:
+        raise CommandError("CONFIG_INVALID", "--report needs --for", "for example --for 60", exit_code=EXIT_CONFIG)
+    asked = {"TRADE_FEED__SOURCE": options.feed, "TRADE_BROKER": options.broker}
+    settings = configuration.read(options.config, {name: value for name, value in asked.items() if value is not None})
+    home = settings.home.absolute()
+    source = configuration.feed_source(settings.feed.source)
+    with_dagster = options.for_s is None if options.dagster is None else options.dagster
+    with up.holding(home):
+        decided = plan.make(settings, configuration.config_file(options.config), source, settings.broker, with_dagster)
+        screen = view.choose(options.as_json, plain=options.for_s is not None)
+        with _announced(home, decided):
+            outcome = up.run(decided, screen, options.for_s)
+        if options.for_s is None or outcome.exit_code:
+            return outcome.exit_code
+        from orchestration.commands import report
+
+        return report.settle(decided, outcome, options.report, options.as_json)
+
+
+def running(home: Path) -> tuple[str, int] | None:
+    """Return where the worker of a running `trade up` answers, or None."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        entry = json.loads((home / RUNNING_FILE).read_text())
+        return str(entry["host"]), int(entry["port"])
+    return None
+
+
+@contextlib.contextmanager
+def _announced(home: Path, decided: plan.Plan) -> Iterator[None]:
+    file = home / RUNNING_FILE
+    file.write_text(json.dumps({"host": decided.http[0], "port": decided.http[1], "pages": decided.addresses}))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""`trade up`: start the streaming worker and Dagster, watch them, show them, and stop them in the right order.
+
+The worker is stopped first and drains; Dagster after it. A second signal kills. Nothing is left running.
+"""
+
+import contextlib
+import fcntl
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from orchestration.commands import page as pages
+from orchestration.commands.account import last_words
+from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, CommandError, home_in_use
+from orchestration.commands.plan import Plan, prepare_dagster_home
+from orchestration.commands.view import View
+from orchestration.processes import Crash, RestartBudget, Supervised
+
+TURN_S = 0.1
+REFRESH_S = 1.0
+# The worker's own drain has its own bound; this one only ends a worker that ignores it.
+WORKER_GRACE_S = 60.0
+DAGSTER_GRACE_S = 15.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequests:
+    """Counts the signals that ask us to stop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Count instead of dying, while the block runs."""
+        before = {number: signal.signal(number, self._count) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _count(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+    def any(self) -> bool:
+        """Tell whether somebody asked."""
+        return self.count > 0
+
+    def second(self) -> bool:
+        """Tell whether somebody asked twice."""
+        return self.count > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: the exit code so far, how long the worker ran, whether the feed was drained."""
+
+    exit_code: int
+    run_s: float
+    drained: bool
+    restarts: int
+
+
+class Platform:
+    """The running children of one plan."""
+
+    def __init__(self, plan: Plan, view: View, requests: StopRequests) -> None:
+        self._plan, self._view, self._requests = plan, view, requests
+        self._worker = Supervised(plan.worker, RestartBudget())
+        self._dagster = [Supervised(command, RestartBudget()) for command in plan.dagster]
+        self._exit_code = 0
+        self._page: pages.Page | None = None
+
+    def run(self, for_s: float | None) -> Outcome:
+        """Run until asked to stop, until `for_s` is over or the feed is drained, or until the worker stays down."""
+        began = time.monotonic()
+        try:
+            self._start()
+            drained = self._watch(None if for_s is None else began + for_s)
+            run_s = time.monotonic() - began
+        finally:
+            self._stop()
+        return Outcome(self._exit_code, run_s, drained, self._worker.restarts)
+
+    def _start(self) -> None:
+        if self._dagster:
+            prepare_dagster_home(self._plan.home)
+        for process in (self._worker, *self._dagster):
+            process.start()
+        self._view.addresses(self._plan.addresses)
+
+    def _watch(self, until: float | None) -> bool:
+        refresh_at = 0.0
+        while not self._requests.any() and not self._exit_code:
+            for process in (self._worker, *self._dagster):
+                crash = process.check()
+                if crash is not None:
+                    self._answer(crash, process is self._worker)
+            if time.monotonic() >= refresh_at:
+                refresh_at = time.monotonic() + REFRESH_S
+                self._page = pages.fetch(*self._plan.http)
+                self._view.refresh(self._page)
+                if until is not None and self._page is not None and self._page.drained:
+                    return True
+            if until is not None and time.monotonic() >= until:
+                return False
+            time.sleep(TURN_S)
+        return self._page is not None and self._page.drained
+
+    def _answer(self, crash: Crash, is_worker: bool) -> None:
+        name = crash.child.command.name
+        words = last_words(crash.child, crash.code)
+        if is_worker and crash.code == EXIT_CONFIG:
+            self._exit_code = EXIT_CONFIG
+            self._view.note(words, process=name, code=crash.code)
+        elif crash.pause_s is not None:
+            self._view.note(f"{words}; starting it again in {crash.pause_s:g} s", process=name, code=crash.code)
+        elif is_worker:
+            self._exit_code = EXIT_FAILED
+            self._view.note(f"{words}; it crashed too often and stays down", process=name, code=crash.code)
+        else:
+            self._view.note(f"{words}; it stays down, market data goes on without it", process=name, code=crash.code)
+
+    def _stop(self) -> None:
+        self._view.note("stopping: the worker first, it drains ...")
+        code = self._worker.stop(WORKER_GRACE_S, self._requests.second)
+        if code not in (0, None) and not self._exit_code:
+            self._exit_code = EXIT_FAILED
+            self._view.note(f"the worker did not stop cleanly (code {code}); what was acknowledged is kept")
+        for process in self._dagster:
+            process.stop(DAGSTER_GRACE_S, self._requests.second)
+
+
+@contextlib.contextmanager
+def holding(home: Path) -> Iterator[None]:
+    """Hold the data folder while the block runs; refuse if another `trade up` holds it."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "up.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise home_in_use(home) from None
+        yield
+
+
+def run(plan: Plan, view: View, for_s: float | None) -> Outcome:
+    """Run the platform in this terminal."""
+    requests = StopRequests()
+    try:
+        with requests.caught():
+            return Platform(plan, view, requests).run(for_s)
+    except OSError as error:
+        raise CommandError("START_FAILED", str(error), "see the logs folder under TRADE_HOME") from None
+    finally:
+        view.close()
