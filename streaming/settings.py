@@ -1,16 +1,20 @@
 """Settings: `trade.toml`, overridden by `TRADE_*` variables. Typed, frozen; a mistake names file, key and rule."""
 
+import ipaddress
+import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from trading.instruments import CATALOGUE, Instrument, InstrumentTable
 
 EXIT_CONFIG = 78
+ENV_PREFIX = "TRADE_"
+ENV_NESTED = "__"
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -28,12 +32,39 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FeedSettings(Section):
-    """Where ticks come from: `sim` or `replay:FILE`."""
+Share = Annotated[float, Field(ge=0, le=1)]
 
-    source: str = "sim"
-    seed: int = 7
-    rate: Annotated[float, Field(gt=0, le=5_000_000)] = 2_000.0
+
+class FaultSettings(Section):
+    """What the simulated exchange does wrong: shares of frames for the first five, of rows for the others."""
+
+    gap: Share = 0.0
+    resend: Share = 0.0
+    wrong_schema: Share = 0.0
+    oversize: Share = 0.0
+    flip: Share = 0.0
+    duplicate: Share = 0.0
+    late: Share = 0.0
+    nan: Share = 0.0
+    negative: Share = 0.0
+    jump: Share = 0.0
+    future: Share = 0.0
+    past: Share = 0.0
+    unknown_symbol: Share = 0.0
+
+
+class FeedSettings(Section):
+    """Where ticks come from: `sim` or `replay:FILE`.
+
+    A `rate` of 0 simulates in virtual time as fast as possible; `ticks` ends the simulation, 0 never.
+    """
+
+    source: Annotated[str, Field(pattern=r"^(sim|replay:.+)$")] = "sim"
+    seed: Annotated[int, Field(ge=0)] = 7
+    rate: Annotated[float, Field(ge=0, le=5_000_000)] = 2_000.0
+    ticks: Annotated[int, Field(ge=0)] = 0
+    burst: Annotated[float, Field(ge=1, le=10)] = 4.0
+    faults: FaultSettings = FaultSettings()
     speed: Annotated[float, Field(ge=0)] = 0.0
     batch_rows: Annotated[int, Field(ge=1, le=1_000)] = 1_000
     linger_ms: Annotated[float, Field(gt=0, le=1_000)] = 5.0
@@ -61,7 +92,7 @@ class SinkSettings(Section):
 
 
 class HttpSettings(Section):
-    """Where the worker serves health, metrics and status."""
+    """Where the worker serves health, metrics and status. Port 0 takes any free one."""
 
     host: str = "127.0.0.1"
     port: Port = 8321
@@ -77,7 +108,9 @@ class DagsterSettings(Section):
 class Settings(BaseSettings):
     """Everything a process is told at start."""
 
-    model_config = SettingsConfigDict(env_prefix="TRADE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_NESTED, frozen=True, extra="forbid"
+    )
 
     home: Path = Path("var")
     profile: Literal["laptop", "service"] = "laptop"
@@ -102,12 +135,47 @@ class Settings(BaseSettings):
         """Let the environment win over the file, which is passed as init values."""
         return env_settings, init_settings
 
+    @field_validator("home")
+    @classmethod
+    def _home_is_absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
     @field_validator("instruments")
     @classmethod
     def _instruments_are_whole(cls, rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-        for row in rows:
-            msgspec.convert(row, Instrument)
+        seen: set[str] = set()
+        for number, row in enumerate(rows):
+            instrument = _instrument(number, row)
+            if instrument.id in seen:
+                raise ValueError(f"row {number} ({instrument.id}): defined twice")
+            seen.add(instrument.id)
         return rows
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_is_a_url(cls, broker: str) -> str:
+        scheme, _, rest = broker.partition("://")
+        if scheme == "log" and (not rest or rest.startswith("/")):
+            return broker
+        if scheme == "kafka" and rest and all(_host_port(part) for part in rest.split(",")):
+            return broker
+        raise ValueError("want log://, log:///ABSOLUTE/PATH or kafka://HOST:PORT[,HOST:PORT]")
+
+    @model_validator(mode="after")
+    def _a_service_names_its_broker(self) -> Self:
+        if self.profile == "service":
+            if self.broker.startswith("log://"):
+                raise ValueError('broker: profile "service" needs kafka://, because log:// is one process')
+            for part in self.broker.removeprefix("kafka://").split(","):
+                host = (_host_port(part) or ("",))[0]
+                if _is_loopback(host):
+                    raise ValueError(f'broker: profile "service" refuses the loopback host {host!r}')
+        return self
+
+    @property
+    def broker_url(self) -> str:
+        """Return the broker's address; `log://` alone is the folder `log` of the home."""
+        return f"log://{self.home}/log" if self.broker == "log://" else self.broker
 
     def instrument_table(self) -> InstrumentTable:
         """Return the built-in catalogue plus the configured instruments; a configured one replaces its namesake."""
@@ -126,8 +194,61 @@ def load(path: Path | None = None) -> Settings:
             values = tomllib.loads(path.read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(where, "(file)", str(error)) from None
+        if isinstance(home := values.get("home"), str):
+            values["home"] = str(path.parent / Path(home).expanduser())
+    _refuse_unknown_variables()
     try:
         return Settings(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(where, ".".join(map(str, first["loc"])) or "(root)", first["msg"]) from None
+        raise _config_error(where, error) from None
+    except SettingsError as error:
+        raise ConfigError("environment", ENV_PREFIX + "*", str(error)) from None
+
+
+def _config_error(where: str, error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"]]
+    rule = first["msg"].removeprefix("Value error, ")
+    if not parts and ": " in rule:
+        key, _, rule = rule.partition(": ")
+        parts = [key]
+    for length in range(len(parts), 0, -1):
+        variable = (ENV_PREFIX + ENV_NESTED.join(parts[:length])).upper()
+        name = next((name for name in os.environ if name.upper() == variable), None)
+        if name is not None:
+            return ConfigError("environment", name, rule)
+    return ConfigError(where, ".".join(parts) or "(root)", rule)
+
+
+def _refuse_unknown_variables() -> None:
+    for name in sorted(os.environ):
+        field = name.upper().removeprefix(ENV_PREFIX).split(ENV_NESTED)[0].lower()
+        if name.upper().startswith(ENV_PREFIX) and field not in Settings.model_fields:
+            raise ConfigError("environment", name, f"no setting is called {field!r}")
+
+
+def _instrument(number: int, row: dict[str, Any]) -> Instrument:
+    label = f"row {number} ({row.get('symbol', '?')})"
+    unknown = sorted(set(row) - set(Instrument.__struct_fields__))
+    if unknown:
+        raise ValueError(f"{label}: {unknown[0]}: unknown field")
+    try:
+        return msgspec.convert(row, Instrument)
+    except (msgspec.ValidationError, ValueError) as error:
+        text, _, field = str(error).partition(" - at `$.")
+        raise ValueError(f"{label}: {field.rstrip('`')}: {text}" if field else f"{label}: {text}") from None
+
+
+def _host_port(text: str) -> tuple[str, int] | None:
+    host, _, port = text.rpartition(":")
+    return (host.strip("[]"), int(port)) if host and port.isdecimal() and int(port) <= 65535 else None
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower().rstrip(".") in {"localhost", "localhost.localdomain", "ip6-localhost"}:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified

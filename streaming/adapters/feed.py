@@ -1,17 +1,38 @@
 """The door to market data. A feed yields frames as bytes and owns the clock that everything downstream is judged by."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
+
+from trading.messages import Reject
+
+
+class FeedError(Exception):
+    """A feed that cannot start or go on. `code` is stable; the message says where and what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Feed(Protocol):
     """One source of raw frames. `name` is stable over restarts, because frames are counted by it."""
 
-    name: str
-    venue: str
+    @property
+    def name(self) -> str:
+        """Return the name that the frames carry."""
+
+    @property
+    def venue(self) -> str:
+        """Return the venue that the symbols belong to."""
 
     def frames(self, start_seq: int) -> AsyncIterator[bytes]:
         """Yield encoded `RawBatch` frames from number `start_seq` on; the last one of a finite feed has `eof`."""
+
+    def take_rejects(self) -> Sequence[Reject]:
+        """Return, once, the input before the newest frame that could not become a row of it."""
+
+    def progress(self) -> float | None:
+        """Return the share of a finite feed that has been yielded, 0 to 1; None when it has no end."""
 
     async def close(self) -> None:
         """Release files and sockets."""
