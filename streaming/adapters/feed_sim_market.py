@@ -50,7 +50,7 @@ class SimMarket:
         self._knots = knots
         self._amplitude = VOLATILITY * np.sqrt(knots)
         lanes = np.arange(count * OCTAVES, dtype=np.uint64).reshape(count, OCTAVES)
-        self._lanes = _hash(lanes + np.uint64(seed % 2**32) * _MIX[0])
+        self._lanes = _hash(_hash(lanes) + np.uint64(seed))
 
     def mids(self, elapsed_s: float) -> Array:
         """Return the mid price of every symbol at a moment of the exchange's life."""

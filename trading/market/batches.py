@@ -28,7 +28,8 @@ def encode_ipc(batch: pa.RecordBatch) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return bytes(sink.getvalue())
+    payload: bytes = sink.getvalue().to_pybytes()
+    return payload
 
 
 def decode_ipc(payload: bytes, schema_name: str) -> tuple[pa.RecordBatch, dict[str, str]]:
