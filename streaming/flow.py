@@ -8,14 +8,24 @@ from typing import Any, Protocol
 from streaming.settings import Settings
 from streaming.transport.client import BrokerClient, Record
 
+Observe = Callable[[str, float], None]
+
+
+def ignore(name: str, value: float) -> None:
+    """Drop an observation: the default where nobody measures."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowContext:
-    """What every flow is given: frozen settings, the data folder and the broker."""
+    """What every flow is given: frozen settings, the data folder, the broker, and where latencies go.
+
+    `observe(name, seconds)` takes the names of `telemetry.HISTOGRAMS`; it never blocks.
+    """
 
     settings: Settings
     home: Path
     client: BrokerClient
+    observe: Observe = ignore
 
 
 class Processor(Protocol):
@@ -52,3 +62,27 @@ class Flow:
     role: str
     topic: str
     factory: ProcessorFactory
+
+
+class Source(Protocol):
+    """A role that only produces, as the gateway does. It has no input topic, hence no Faust app."""
+
+    async def run(self) -> None:
+        """Produce until the input ends or `stop` was called; all that was sent is acknowledged on return."""
+
+    async def stop(self) -> None:
+        """Take no new input; `run` then returns."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """Return `name`, `venue`, `drained`, `clock_ns`, `frames` and `ticks`, as /status shows them under `feed`."""
+
+
+SourceFactory = Callable[[FlowContext], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFlow:
+    """One producing role."""
+
+    role: str
+    factory: SourceFactory
