@@ -94,7 +94,7 @@ def bench(name: Bench, context: typer.Context) -> None:
 def main() -> None:
     """Run the command line; a failure is one line on stderr and an exit code."""
     try:
-        app()
+        app(prog_name="trade")
     except CommandError as failure:
         typer.echo(str(failure), err=True)
         sys.exit(failure.exit_code)

@@ -1,0 +1,31 @@
+"""Fixtures that every test may use."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody used a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """Return a function from a file name to the real data file; the test skips where the data folder is absent."""
+
+    def find(name: str) -> Path:
+        file = SHARED_DATA / name
+        if not file.exists():
+            pytest.skip(f"no data file ../shared/data/{name} beside the repository")
+        return file
+
+    return find
