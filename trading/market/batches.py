@@ -21,6 +21,14 @@ TRADE, QUOTE = 0, 1
 MAX_ROWS = 1_000
 
 _DICT = pa.dictionary(pa.int16(), pa.utf8())
+_NUMPY = {
+    pa.uint8(): np.uint8,
+    pa.uint16(): np.uint16,
+    pa.int16(): np.int16,
+    pa.int32(): np.int32,
+    pa.int64(): np.int64,
+    pa.float64(): np.float64,
+}
 
 
 def encode_ipc(batch: pa.RecordBatch) -> bytes:
@@ -232,13 +240,22 @@ _META_READERS: Mapping[str, Any] = {
 
 
 def _to_arrow(column: Any, kind: pa.DataType) -> pa.Array:
+    # From buffers, because pa.array() imports pandas where it is installed: 1.5 s, and a worker must not.
     if kind == _DICT:
         values, codes = column
-        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(values, pa.utf8()))
-    if kind == pa.int64():
-        absent = column == ABSENT
-        return pa.array(column, kind, mask=absent) if absent.any() else pa.array(column, kind)
-    return pa.array(column, kind)
+        return pa.DictionaryArray.from_arrays(_to_arrow(codes, pa.int16()), _strings(values))
+    column = np.ascontiguousarray(column, _NUMPY[kind])
+    present = None
+    if kind == pa.int64() and (column == ABSENT).any():
+        present = pa.py_buffer(np.packbits(column != ABSENT, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(column), [present, pa.py_buffer(column)])
+
+
+def _strings(values: Sequence[str]) -> pa.Array:
+    texts = [value.encode() for value in values]
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
 
 
 def _from_arrow(column: pa.Array, kind: pa.DataType) -> Any:
