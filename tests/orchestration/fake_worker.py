@@ -77,7 +77,7 @@ def main(port: int, what: str, file: Path | None) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         file.write_text(f"{os.getpid()} {child.pid}")
     serve(port, DRAINED if what in {"drained", "crash-once"} else PAGE)
-    if file is not None and what == "ready":
+    if file is not None and what in {"ready", "stubborn"}:
         file.write_text(str(os.getpid()))
     while not asked.wait(0.05) or what == "stubborn":
         time.sleep(0.01)
