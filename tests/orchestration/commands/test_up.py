@@ -112,7 +112,7 @@ def driver(tmp_path: Path, port: int, what: str, file: Path) -> "subprocess.Pope
     """Start a process that runs the platform until it is signalled."""
     source = (
         "import sys; from pathlib import Path; from orchestration.commands import up, view;"
-        "from tests.orchestration.test_up import plan;"
+        "from tests.orchestration.commands.test_up import plan;"
         f"sys.exit(up.run(plan(Path({str(tmp_path)!r}), {port}, {what!r}, {str(file)!r}),"
         " view.PlainView(), None).exit_code)"
     )
