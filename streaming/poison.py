@@ -1,4 +1,4 @@
-"""Which record made a processor raise, over restarts: `{home}/state/poison.json`. The third failure in a row condemns it.
+"""Which record made a processor raise, over restarts: `{home}/state/poison.json`. The third failure condemns it.
 
 A batch that fails names only a range; after the restart its records are given one by one, which finds the one at fault.
 """

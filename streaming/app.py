@@ -1,0 +1,181 @@
+"""The only place that makes a `faust.App`. One app for each consuming role; its id is the role and the consumer group.
+
+Never used: `exactly_once` (duplicates, crashes), windowed tables, the leader topic, Faust's web server, `take()`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from faust.contrib.asgi import bind_to_running_loop
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+from yarl import URL
+
+from streaming.flow import Flow, FlowContext
+from streaming.guard import Guard
+from streaming.settings import Settings
+
+COMMIT_INTERVAL_S = 1.0
+POLL_RECORDS = 1_000
+# With the default of 4096 a full buffer costs a pause of one second each time.
+STREAM_BUFFER_RECORDS = 65_536
+SESSION_S = 10.0
+HEARTBEAT_S = 2.0
+REBALANCE_S = 10.0
+REQUEST_S = 30.0
+MAX_FETCH_BYTES = 8 << 20
+
+
+class QuietMonitor(faust.Monitor):
+    """A monitor that counts nothing: Faust needs the object, the platform has its own metrics."""
+
+    def on_message_in(self, *args: Any, **kwargs: Any) -> None:
+        """Count nothing."""
+
+    def on_message_out(self, *args: Any, **kwargs: Any) -> None:
+        """Count nothing."""
+
+    def on_stream_event_in(self, *args: Any, **kwargs: Any) -> None:
+        """Count nothing."""
+
+    def on_stream_event_out(self, *args: Any, **kwargs: Any) -> None:
+        """Count nothing."""
+
+    def track_tp_end_offset(self, *args: Any, **kwargs: Any) -> None:
+        """Count nothing."""
+
+
+class NoWeb(BootStrategy):
+    """Start everything but Faust's own web server."""
+
+    enable_web = False
+
+
+class App(faust.App):
+    """An app without web server; its health pages are those of the worker."""
+
+    BootStrategy = NoWeb
+
+
+def make_app(role: str, settings: Settings, *, data_dir: Path | None = None) -> faust.App:
+    """Return the app of a role on the broker of the settings. Nothing is connected or created yet."""
+    url = settings.broker_url
+    app = App(
+        role,
+        broker=_faust_url(url),
+        datadir=str(data_dir or settings.home / "state" / "faust"),
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        agent_supervisor=CrashingSupervisor,
+        processing_guarantee="at_least_once",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        broker_max_poll_records=POLL_RECORDS,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
+        broker_rebalance_timeout=REBALANCE_S,
+        broker_request_timeout=REQUEST_S,
+        consumer_max_fetch_size=MAX_FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        table_standby_replicas=0,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        autodiscover=False,
+    )
+    app.monitor = QuietMonitor()
+    transport = _transport(url)
+    # Faust's own alias would win over an entry point of the same name.
+    app.transport = transport([URL(_faust_url(url))], app)
+    app.producer_transport = transport([URL(_faust_url(url))], app)
+    return app
+
+
+class RoleApp:
+    """One consuming role at work: its Faust app and the guard that drives its processors."""
+
+    def __init__(self, flow: Flow, context: FlowContext) -> None:
+        self.flow = flow
+        self.guard = Guard(flow, context)
+        self._app = make_app(flow.role, context.settings)
+        self._started = False
+        _attach(self._app, flow, self.guard)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Return why the app cannot go on, or None. A crash under an ASGI server would otherwise be silent."""
+        if self.guard.failure is not None:
+            return self.guard.failure
+        if self._started and (self._app.crashed or self._app.should_stop):
+            return self._app.crash_reason or RuntimeError("the Faust app stopped by itself")
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the app works, partitions are assigned and their processors are open."""
+        return self._started and self.failure is None and not self._app.rebalancing and self.guard.ready
+
+    async def start(self) -> None:
+        """Join the group and start to consume."""
+        bind_to_running_loop(self._app)
+        self._app.finalize()
+        await self._app.maybe_start()
+        self._started = True
+
+    async def commit(self) -> None:
+        """Commit what was let go. A commit that is under way holds only what was let go before it."""
+        await self._app.consumer.commit()
+        await self._app.consumer.commit()
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        if self._started:
+            self._started = False
+            await self._app.stop()
+
+
+def _attach(app: faust.App, flow: Flow, guard: Guard) -> None:
+    topic = app.topic(flow.topic, key_type=bytes, value_type=bytes, internal=False)
+
+    async def drive(stream: Any) -> None:
+        await guard.run(stream.noack().events())
+
+    app.agent(topic, name=flow.role)(drive)
+
+    async def assigned(*args: Any, **_: Any) -> None:
+        consumer = app.consumer
+        guard.assigned(
+            _numbers(args[-1], flow.topic),
+            full=lambda partition: consumer.on_buffer_full(TP(flow.topic, partition)),
+            drop=lambda partition: consumer.on_buffer_drop(TP(flow.topic, partition)),
+            generation=app.consumer_generation_id,
+        )
+
+    async def revoked(*args: Any, **_: Any) -> None:
+        await guard.revoked(_numbers(args[-1], flow.topic))
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+    app.on_partitions_revoked.connect(revoked, weak=False)
+
+
+def _numbers(partitions: set[TP], topic: str) -> set[int]:
+    return {tp.partition for tp in partitions if tp.topic == topic}
+
+
+def _faust_url(url: str) -> str:
+    head, *rest = url.split(",")
+    return ";".join([head, *(f"kafka://{host}" for host in rest)])
+
+
+def _transport(url: str) -> type[Any]:
+    if url.startswith("kafka://"):
+        from streaming.transport.kafka import Transport as Kafka
+
+        return Kafka
+    from streaming.transport.log import Transport as Log
+
+    return Log

@@ -1,0 +1,165 @@
+"""All roles of one worker process on one broker: starts them in order, watches them, and stops them without loss."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from streaming import topics
+from streaming.adapters.telemetry import Metrics
+from streaming.app import RoleApp
+from streaming.flow import Flow, FlowContext, Source, SourceFlow
+from streaming.settings import Settings
+from streaming.status import Board
+from streaming.supervise import CommitWatch, PlatformError
+from streaming.transport.client import BrokerClient, BrokerError
+from trading.schemas import TICKS_RAW
+
+WATCH_S = 0.1
+REFRESH_S = 1.0
+DRAIN_S = 60.0
+STOP_S = 10.0
+EXIT_UNAVAILABLE = 69
+EXIT_DRAIN = 75
+
+_log = structlog.get_logger("platform")
+
+
+class Platform:
+    """The running roles of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        flows: Sequence[Flow | SourceFlow],
+        connect: Callable[..., BrokerClient],
+    ) -> None:
+        self.board = Board(settings.home, [flow.role for flow in flows], settings.broker_url.partition(":")[0])
+        self.metrics = Metrics(self.board.page)
+        self.board.reasons = self._reasons
+        self.board.flows = lambda: {role.flow.role: role.guard.stats() for role in self._roles}
+        self.board.feed = lambda: self._sources[0].stats() if self._sources else None
+        self._settings = settings
+        self._flows = flows
+        self._client = connect(settings.broker_url, fsync=settings.fsync)
+        self._roles: list[RoleApp] = []
+        self._sources: list[Source] = []
+        self._source_tasks: list[asyncio.Task[None]] = []
+        self._commits = CommitWatch(self.board)
+
+    @property
+    def drained(self) -> bool:
+        """Tell whether every source has come to its end."""
+        return bool(self._source_tasks) and all(task.done() for task in self._source_tasks)
+
+    async def start(self) -> None:
+        """Connect, create topics, start the consuming roles together, then the sources."""
+        try:
+            await self._client.start()
+        except BrokerError as error:
+            raise PlatformError(error.code, str(error), EXIT_UNAVAILABLE) from error
+        consuming = [flow for flow in self._flows if isinstance(flow, Flow)]
+        extra = [flow.topic for flow in consuming]
+        specs = await topics.create(self._client, self._settings, extra)
+        self.board.watch(self._client, specs, {flow.role: flow.topic for flow in consuming})
+        self._sources = [f.factory(self._context(f.role)) for f in self._flows if isinstance(f, SourceFlow)]
+        self._roles = [RoleApp(flow, self._context(flow.role)) for flow in consuming]
+        await asyncio.gather(*(role.start() for role in self._roles))
+        self._source_tasks = [
+            asyncio.create_task(source.run(), name=f"source-{number}") for number, source in enumerate(self._sources)
+        ]
+
+    async def watch(self, until: Callable[[], bool]) -> None:
+        """Return when `until()`; raise `PlatformError` for the first thing that fails."""
+        loop = asyncio.get_running_loop()
+        refreshed_s = 0.0
+        while not until():
+            self._check_tasks()
+            if self.board.state == "starting" and not self._reasons():
+                self.board.state = "ready"
+                self.board.write()
+                _log.info("ready", roles=[flow.role for flow in self._flows], http=self.board.http)
+            if loop.time() - refreshed_s >= REFRESH_S:
+                refreshed_s = loop.time()
+                await self.board.refresh()
+                self.board.sample()
+                self._commits.check(self._is_excused)
+            await asyncio.sleep(WATCH_S)
+
+    async def drain(self) -> None:
+        """Stop the sources, let each stage work up to its end and flush, commit; bounded by `DRAIN_S`."""
+        self.board.state = "draining"
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                for source, task in zip(self._sources, self._source_tasks, strict=False):
+                    await source.stop()
+                    await task
+                for stage in _stages(self._roles):
+                    await asyncio.gather(*(self._drain_role(role) for role in stage))
+        except TimeoutError:
+            lags = {group: lag for group, lag in self.board.lags().items() if lag}
+            message = f"not drained within {DRAIN_S:.0f} s; records that wait: {lags}; nothing is lost, start again"
+            raise PlatformError("DRAIN_TIMEOUT", message, EXIT_DRAIN) from None
+
+    async def stop(self) -> None:
+        """Leave the groups and disconnect. What was not let go comes again after the next start."""
+        for task in self._source_tasks:
+            task.cancel()
+        await _settled(*self._source_tasks)
+        await _settled(*(role.stop() for role in self._roles))
+        with contextlib.suppress(Exception):
+            await self.board.refresh(force=True)
+        await _settled(self._client.stop())
+
+    async def _drain_role(self, role: RoleApp) -> None:
+        topic = role.flow.topic
+        ends = {number: await self._client.end_offset(topic, number) for number in role.guard.partitions}
+        await role.guard.drain(ends)
+        await role.commit()
+
+    def _context(self, role: str) -> FlowContext:
+        return FlowContext(self._settings, self._settings.home, self._client, self.metrics.observer(role))
+
+    def _check_tasks(self) -> None:
+        for role in self._roles:
+            if role.failure is not None:
+                raise PlatformError("ROLE_FAILED", f"{role.flow.role}: {_text(role.failure)}") from role.failure
+        for task in self._source_tasks:
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if error is not None:
+                code = str(getattr(error, "code", "SOURCE_FAILED"))
+                raise PlatformError(code, f"source: {_text(error)}") from error
+
+    def _reasons(self) -> list[str]:
+        if self.board.state not in ("starting", "ready"):
+            return [f"the process is {self.board.state}"]
+        if len(self._roles) + len(self._sources) < len(self._flows):
+            return ["roles are not started"]
+        return [f"{role.flow.role} has no partitions or opens its state" for role in self._roles if not role.ready]
+
+    def _is_excused(self, group: str) -> bool:
+        role = next(role for role in self._roles if role.flow.role == group)
+        return not role.ready or role.guard.waiting is not None
+
+
+def _stages(roles: Sequence[RoleApp]) -> list[list[RoleApp]]:
+    first = [role for role in roles if role.flow.topic == TICKS_RAW.name]
+    return [stage for stage in (first, [role for role in roles if role not in first]) if stage]
+
+
+async def _settled(*work: Awaitable[Any]) -> None:
+    if work:
+        _, pending = await asyncio.wait([asyncio.ensure_future(item) for item in work], timeout=STOP_S)
+        for task in pending:
+            task.cancel()
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def describe(pages: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the few figures of a status page that belong into the last log line."""
+    return {"lag": {group: value["lag"] for group, value in pages["groups"].items()}, "feed": pages["feed"]}

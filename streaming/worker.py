@@ -1,0 +1,203 @@
+"""`python -m streaming.worker`: several roles in one process and one event loop, with one HTTP server for all.
+
+Exit codes: 0 stopped clean, 1 a role failed, 2 wrong arguments, 69 no broker, 75 not drained in time, 78 settings
+refused; a second signal ends the process at once with 128 + its number.
+"""
+
+import argparse
+import asyncio
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streaming.flow import Flow, FlowContext, Source, SourceFlow
+from streaming.settings import EXIT_CONFIG, ConfigError, FeedSettings, Settings, load
+
+if TYPE_CHECKING:
+    from streaming.api.server import HttpServer
+
+ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
+CONFIG_FILE = Path("trade.toml")
+
+_log = structlog.get_logger("worker")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; a mistake ends the process with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m streaming.worker", description="Run streaming roles in one process."
+    )
+    parser.add_argument("--roles", default=None, help=f"comma-separated; default {','.join(ROLES)}")
+    parser.add_argument("--flow", action="append", default=[], metavar="MODULE:NAME", help="a flow of your own")
+    parser.add_argument("--config", type=Path, default=None, help="default: trade.toml, when it exists")
+    parser.add_argument("--feed", default=None, metavar="SOURCE", help="sim or replay:FILE; wins over the settings")
+    parser.add_argument("--for", dest="for_s", type=float, default=None, metavar="S", help="stop after S seconds")
+    parser.add_argument("--until-drained", action="store_true", help="stop when a finite feed has ended")
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the worker and return its exit code."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        settings, flows = _configured(options)
+    except ConfigError as error:
+        return _refuse(error)
+    from streaming.adapters.telemetry import start_logging
+
+    stop_logging = start_logging(level=options.log_level)
+    try:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(settings, flows, options.for_s, options.until_drained))
+    except ConfigError as error:
+        return _refuse(error)
+    finally:
+        stop_logging()
+
+
+def flows_of(roles: Sequence[str], extra: Sequence[str]) -> list[Flow | SourceFlow]:
+    """Return the flows of the named roles and of `MODULE:NAME` references; raise `ConfigError`."""
+    flows = [_role(name) for name in roles] + [_reference(text) for text in extra]
+    names = [flow.role for flow in flows]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError("command line", "--roles", f"role {name!r} is named twice")
+    return flows
+
+
+def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | SourceFlow]]:
+    path = options.config or (CONFIG_FILE if CONFIG_FILE.exists() else None)
+    settings = load(path)
+    if options.feed is not None:
+        from pydantic import ValidationError
+
+        try:
+            feed = FeedSettings.model_validate(settings.feed.model_dump() | {"source": options.feed})
+        except ValidationError as error:
+            raise ConfigError("command line", "--feed", error.errors()[0]["msg"]) from None
+        settings = settings.model_copy(update={"feed": feed})
+    default = () if options.flow else ROLES
+    roles = options.roles.split(",") if options.roles else default
+    return settings, flows_of(roles, options.flow)
+
+
+def _role(name: str) -> Flow | SourceFlow:
+    if name not in ROLES:
+        raise ConfigError("command line", "--roles", f"unknown role {name!r}; known: {', '.join(ROLES)}")
+    if name == "ingest":
+        return SourceFlow("ingest", _ingest)
+    return _reference(f"streaming.flows.{name.replace('-', '_')}:FLOW")
+
+
+def _ingest(context: FlowContext) -> Source:
+    from streaming.adapters.feed import FeedError
+    from streaming.adapters.feed_source import open_feed
+    from streaming.flows.ingest import Ingest
+
+    try:
+        feed = open_feed(context.settings.feed)
+    except FeedError as error:
+        raise ConfigError("settings", "feed.source", f"{error.code}: {error}") from None
+    return Ingest(context, feed)
+
+
+def _reference(text: str) -> Flow | SourceFlow:
+    module, _, name = text.partition(":")
+    try:
+        flow = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError("command line", "--flow", f"{text!r}: {error}") from None
+    if not isinstance(flow, Flow | SourceFlow):
+        raise ConfigError("command line", "--flow", f"{text!r} is not a Flow")
+    return flow
+
+
+def _refuse(error: ConfigError) -> int:
+    sys.stderr.write(f"CONFIG_REFUSED {error}\n")
+    return EXIT_CONFIG
+
+
+async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: float | None, until_drained: bool) -> int:
+    from streaming.api.health import make_api
+    from streaming.platform import Platform, describe
+    from streaming.supervise import EXIT_FAILED, LoopWatch, PlatformError
+    from streaming.transport.connect import connect
+
+    stop = asyncio.Event()
+    _own_signals(stop)
+    loops = LoopWatch()
+    loops.start()
+    http = _bind(settings)
+    platform = Platform(settings, flows, connect)
+    board = platform.board
+    board.http = {"host": http.host, "port": http.port}
+    started = time.monotonic()
+    code = 0
+
+    def over() -> bool:
+        late = for_s is not None and time.monotonic() - started >= for_s
+        return stop.is_set() or late or (until_drained and platform.drained)
+
+    try:
+        await http.start(make_api(board, platform.metrics))
+        await platform.start()
+        board.write()
+        await platform.watch(over)
+        _log.info("draining")
+        await platform.drain()
+    except PlatformError as error:
+        code = error.exit_code
+        board.fail(error.code, str(error))
+        _log.critical("failed", code=error.code, message=str(error), exc_info=error.__cause__)
+    except ConfigError:
+        board.fail("CONFIG_REFUSED", "see the message on stderr")
+        raise
+    except Exception as error:  # noqa: BLE001 - the status page and the exit code must tell of any failure
+        code = EXIT_FAILED
+        board.fail(str(getattr(error, "code", "FAILED")), f"{type(error).__name__}: {error}")
+        _log.critical("failed", exc_info=True)
+    finally:
+        await platform.stop()
+        if board.state != "failed":
+            board.state = "stopped"
+        board.write()
+        _log.info("stopped", exit_code=code, **describe(board.page()))
+        await http.stop()
+        loops.stop()
+    return code
+
+
+def _own_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def signalled(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled, number)
+
+
+def _bind(settings: Settings) -> "HttpServer":
+    from streaming.api.server import HttpServer
+
+    try:
+        return HttpServer(settings.http.host, settings.http.port)
+    except OSError as error:
+        rule = f"cannot listen on {settings.http.host}:{settings.http.port}: {error.strerror}; set TRADE_HTTP__PORT"
+        raise ConfigError("settings", "http.port", rule) from None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
