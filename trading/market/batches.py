@@ -47,6 +47,7 @@ def decode_ipc(payload: bytes, schema_name: str) -> tuple[pa.RecordBatch, dict[s
     try:
         with pa.ipc.open_stream(payload) as reader:
             batch = reader.read_next_batch()
+            batch.validate(full=True)
     except (pa.ArrowException, StopIteration, OSError, ValueError) as error:
         raise CodecError("CORRUPT", f"not an Arrow batch: {error or 'no batch'}") from None
     try:
@@ -262,12 +263,23 @@ def _from_arrow(column: pa.Array, kind: pa.DataType) -> Any:
     if kind == _DICT:
         if column.null_count or column.dictionary.null_count:
             raise CodecError("BAD_FIELD", "a dictionary column holds nulls")
-        return column.dictionary.to_pylist(), column.indices.to_numpy()
-    if column.null_count:
-        if kind == pa.int64():
-            column = column.fill_null(ABSENT)
-        elif kind == pa.float64():
-            column = column.fill_null(float("nan"))
-        else:
-            raise CodecError("BAD_FIELD", "a column that cannot be null holds nulls")
-    return column.to_numpy(zero_copy_only=False)
+        return column.dictionary.to_pylist(), _values(column.indices, np.int16)
+    values = _values(column, _NUMPY[kind])
+    if not column.null_count:
+        return values
+    if kind == pa.int64():
+        return np.where(_valid(column), values, ABSENT)
+    if kind == pa.float64():
+        return np.where(_valid(column), values, np.nan)
+    raise CodecError("BAD_FIELD", "a column that cannot be null holds nulls")
+
+
+def _valid(column: pa.Array) -> Array:
+    return np.asarray(_values(column.is_valid().cast(pa.uint8()), np.uint8) != 0)
+
+
+def _values(column: pa.Array, kind: Any) -> Array:
+    # Neither by to_numpy() nor by fill_null(), for the same reason.
+    if not len(column):
+        return np.zeros(0, kind)
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)
