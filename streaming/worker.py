@@ -34,7 +34,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m streaming.worker", description="Run streaming roles in one process."
     )
-    parser.add_argument("--roles", default=None, help=f"comma-separated; default {','.join(ROLES)}")
+    parser.add_argument("role", nargs="*", help="a role; the same as --roles")
+    parser.add_argument("--roles", default="", help=f"comma-separated; default {','.join(ROLES)}")
     parser.add_argument("--flow", action="append", default=[], metavar="MODULE:NAME", help="a flow of your own")
     parser.add_argument("--config", type=Path, default=None, help="default: trade.toml, when it exists")
     parser.add_argument("--feed", default=None, metavar="SOURCE", help="sim or replay:FILE; wins over the settings")
@@ -86,9 +87,9 @@ def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | Sour
         except ValidationError as error:
             raise ConfigError("command line", "--feed", error.errors()[0]["msg"]) from None
         settings = settings.model_copy(update={"feed": feed})
+    named = [*options.role, *(name for name in options.roles.split(",") if name)]
     default = () if options.flow else ROLES
-    roles = options.roles.split(",") if options.roles else default
-    return settings, flows_of(roles, options.flow)
+    return settings, flows_of(named or default, options.flow)
 
 
 def _role(name: str) -> Flow | SourceFlow:

@@ -1,0 +1,82 @@
+"""A broker in memory for tests of the runtime: the client's contract without files, and Faust-like events."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from streaming.transport.client import BrokerError, Record, TopicSpec
+
+
+class MemoryBroker:
+    """Implements `BrokerClient`. `fail_next` makes the next appends fail."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, int] = {}
+        self.records: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.offsets: dict[tuple[str, str, int], int] = {}
+        self.fail_next: list[BrokerError] = []
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
+
+    async def create_topics(self, topics: Sequence[TopicSpec]) -> None:
+        """Create what is missing."""
+        for spec in topics:
+            if self.topics.setdefault(spec.name, spec.partitions) != spec.partitions:
+                raise BrokerError("TOPIC_MISMATCH", f"{spec.name} has {self.topics[spec.name]} partitions")
+
+    async def append(self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]) -> int:
+        """Append and return the first offset."""
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+        log = self.records[topic, partition]
+        first = len(log)
+        log.extend(Record(topic, partition, first + n, key, value) for n, (key, value) in enumerate(messages))
+        return first
+
+    async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Record]:
+        """Yield records."""
+        for record in self.records[topic, partition][start:stop]:
+            yield record
+
+    async def begin_offset(self, topic: str, partition: int) -> int:
+        """Return 0."""
+        return 0
+
+    async def end_offset(self, topic: str, partition: int) -> int:
+        """Return the number of records."""
+        return len(self.records[topic, partition])
+
+    async def committed(self, group: str, topic: str, partition: int) -> int | None:
+        """Return what a test has committed."""
+        return self.offsets.get((group, topic, partition))
+
+
+@dataclass
+class FakeMessage:
+    """The part of Faust's message that lanes use."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    generation_id: int | None = 1
+
+
+@dataclass
+class FakeEvent:
+    """An event that remembers whether it was acked."""
+
+    message: FakeMessage
+    acked: bool = False
+    acks: list[int] = field(default_factory=list)
+
+    def ack(self) -> bool:
+        """Note the ack, and its order."""
+        self.acked = True
+        self.acks.append(self.message.offset)
+        return True

@@ -1,0 +1,109 @@
+"""Poison: the record at fault is found one by one, condemned at the third failure, and skipped. Pressure is told."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from streaming import lane
+from streaming.flow import FlowContext
+from streaming.lane import Lane
+from streaming.poison import PoisonFile
+from streaming.settings import Settings
+from tests.streaming.memory_broker import FakeEvent, FakeMessage, MemoryBroker
+from tests.streaming.poll import until
+from tests.streaming.probe_flow import FLOW, TOPIC
+from trading.codec import decode
+from trading.messages import DeadLetter
+
+
+def start(home: Path, broker: MemoryBroker, told: list[str] | None = None) -> Lane:
+    told = [] if told is None else told
+    context = FlowContext(Settings(home=home), home, broker)
+    poison = PoisonFile(home / "state" / "poison.json")
+    return Lane(FLOW, 0, context, poison, lambda _: told.append("full"), lambda _: told.append("drop"))
+
+
+def put(lane_: Lane, values: list[str]) -> list[FakeEvent]:
+    events = [FakeEvent(FakeMessage(TOPIC, 0, n, value.encode())) for n, value in enumerate(values)]
+    for event in events:
+        lane_.put(event)
+    return events
+
+
+async def fail(home: Path, broker: MemoryBroker, values: list[str]) -> None:
+    """Run one process life that ends with an exception."""
+    lane_ = start(home, broker)
+    put(lane_, values)
+    with pytest.raises(ValueError, match="poison"):
+        await lane_.task
+
+
+async def test_the_record_at_fault_is_found_and_skipped_after_three_lives(tmp_path: Path) -> None:
+    broker = MemoryBroker()
+    values = ["a", "b", "raise", "c", "d"]
+    suspects = []
+    for _ in range(3):
+        await fail(tmp_path, broker, values)
+        suspect = PoisonFile(tmp_path / "state" / "poison.json").get("probe/probe/0")
+        assert suspect is not None
+        suspects.append((suspect.first, suspect.last, suspect.failures))
+    assert suspects == [(0, 4, 1), (2, 2, 2), (2, 2, 3)]
+
+    lane_ = start(tmp_path, broker)
+    events = put(lane_, values)
+    lane_.finish(5)
+    await lane_.task
+    assert [event.acked for event in events] == [True] * 5
+    assert (tmp_path / "probe-0.txt").read_text() == "0 a\n1 b\n3 c\n4 d\n"
+    letter = decode(broker.records["deadletter", 0][0].value or b"", DeadLetter)
+    assert (letter.topic, letter.src.offset, letter.rejects[0].code) == (TOPIC, 2, "POISON")
+    assert "the record is poison" in letter.rejects[0].message
+    assert PoisonFile(tmp_path / "state" / "poison.json").get("probe/probe/0") is None
+
+
+async def test_a_restart_after_the_dead_letter_writes_no_second_one(tmp_path: Path) -> None:
+    broker = MemoryBroker()
+    for _ in range(3):
+        await fail(tmp_path, broker, ["a", "raise"])
+    for _ in range(2):
+        lane_ = start(tmp_path, broker)
+        put(lane_, ["a", "raise"])
+        await until(lambda life=lane_: life.position == 2)  # type: ignore[misc]
+        await lane_.revoke()
+    assert len(broker.records["deadletter", 0]) == 1
+
+
+async def test_a_record_that_passes_the_second_time_is_no_suspect(tmp_path: Path) -> None:
+    broker = MemoryBroker()
+    lane_ = start(tmp_path, broker)
+    put(lane_, ["raise-once"])
+    with pytest.raises(ValueError, match="failed once"):
+        await lane_.task
+    lane_ = start(tmp_path, broker)
+    put(lane_, ["raise-once"])
+    lane_.finish(1)
+    await lane_.task
+    assert PoisonFile(tmp_path / "state" / "poison.json").get("probe/probe/0") is None
+
+
+async def test_a_full_queue_tells_the_consumer_and_so_does_a_drained_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "QUEUE_BYTES", 10)
+    told: list[str] = []
+    lane_ = start(tmp_path, MemoryBroker(), told)
+    put(lane_, ["12345", "67890", "x"])
+    assert told == ["full"]
+    lane_.finish(3)
+    await lane_.task
+    assert told == ["full", "drop"]
+
+
+async def test_a_call_that_hangs_does_not_hold_up_a_revocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "REVOKE_WAIT_S", 0.05)
+    lane_ = start(tmp_path, MemoryBroker())
+    put(lane_, ["hang"])
+    await until(lambda: lane_.ready and not lane_.stats()["queued"])
+    await asyncio.wait_for(lane_.revoke(), 10)
+    assert lane_.task.cancelled()
