@@ -19,7 +19,7 @@ def read(config: Path | None = None, overrides: Mapping[str, str] | None = None)
         with _variables(overrides or {}):
             return load(path)
     except ConfigError as error:
-        raise CommandError("CONFIG_INVALID", str(error), exit_code=EXIT_CONFIG) from None
+        raise CommandError("CONFIG_REFUSED", str(error), exit_code=EXIT_CONFIG) from None
 
 
 def config_file(config: Path | None) -> Path | None:
@@ -35,7 +35,7 @@ def feed_source(source: str) -> str:
         return source
     file = Path(source.removeprefix(_REPLAY)).expanduser().absolute()
     if not file.is_file():
-        raise CommandError("CONFIG_INVALID", f"feed.source: no such file: {file}", exit_code=EXIT_CONFIG)
+        raise CommandError("CONFIG_REFUSED", f"feed.source: no such file: {file}", exit_code=EXIT_CONFIG)
     return f"{_REPLAY}{file}"
 
 

@@ -11,7 +11,8 @@ from orchestration.commands.configuration import config_file
 def worker(roles: Sequence[str], config: Path | None) -> None:
     """Become a streaming worker with these roles."""
     path = config_file(config)
-    _become("streaming.worker", ["--config", str(path), *roles] if path else roles)
+    chosen = ["--roles", ",".join(roles)] if roles else []
+    _become("streaming.worker", [*chosen, "--config", str(path)] if path else chosen)
 
 
 def bench(name: str, args: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ class Options:
 def run(options: Options) -> int:
     """Run the platform; return the exit code."""
     if options.report is not None and options.for_s is None:
-        raise CommandError("CONFIG_INVALID", "--report needs --for", "for example --for 60", exit_code=EXIT_CONFIG)
+        raise CommandError("CONFIG_REFUSED", "--report needs --for", "for example --for 60", exit_code=EXIT_CONFIG)
     asked = {"TRADE_FEED__SOURCE": options.feed, "TRADE_BROKER": options.broker}
     settings = configuration.read(options.config, {name: value for name, value in asked.items() if value is not None})
     home = settings.home.absolute()
