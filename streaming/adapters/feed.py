@@ -1,5 +1,6 @@
 """The door to market data. A feed yields frames as bytes and owns the clock that everything downstream is judged by."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -12,6 +13,29 @@ class FeedError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Closing:
+    """Tells a feed that waits for its next frame that it is closed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Close the feed."""
+        self._event.set()
+
+    async def wait_for(self, seconds: float) -> bool:
+        """Wait until it is closed, at most for `seconds`, and let others run in any case; tell whether it is closed."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return self._event.is_set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 class Feed(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streaming.adapters.feed import Closing
 from streaming.adapters.feed_files import Chunk, count_rows, find_files, read_files
 from streaming.adapters.feed_rows import Rows, Texts
 from streaming.settings import FeedSettings
@@ -93,7 +94,8 @@ class ReplayFeed:
         self._rejects: list[Reject] = []
         self._total = count_rows(self._paths)
         self._sent = 0
-        self._ended = self._closed = False
+        self._ended = False
+        self._closing = Closing()
         stats = [(file.name, file.stat()) for file in self._paths]
         identity = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
         self.name = f"replay-{path.stem}-{digest(venue, settings.batch_rows, linger_ns, *identity)[:8]}"
@@ -102,8 +104,6 @@ class ReplayFeed:
         """Yield the frames from `start_seq` on, each when its time has come, and at last one with `eof`."""
         seq, origin = 0, None
         async for rows, clock_ns in self._all():
-            if self._closed:
-                return
             self._sent += len(rows)
             if seq < start_seq:
                 self._rejects.clear()
@@ -129,7 +129,7 @@ class ReplayFeed:
 
     async def close(self) -> None:
         """End the frames; the files are closed with the reader."""
-        self._closed = True
+        self._closing.set()
 
     async def _all(self) -> AsyncIterator[tuple[Rows, int]]:
         chunks = read_files(self._paths, self._texts)

@@ -4,19 +4,19 @@ Paced by wall clock, the event times are the planned wall times. With a `rate` o
 the reader takes it, and frame n is the same bytes in every run.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
 
+from streaming.adapters.feed import Closing
 from streaming.adapters.feed_sim_faults import SimFaults
 from streaming.adapters.feed_sim_market import SimMarket
 from streaming.settings import FeedSettings
 from trading.ids import digest
 from trading.instruments import CATALOGUE, InstrumentTable
-from trading.market.batches import RawBatch
+from trading.market.batches import RawBatch, empty_frame
 from trading.messages import Reject
 
 VENUE = "SIM"
@@ -70,7 +70,7 @@ class SimFeed:
         self.faults = SimFaults(settings.faults, settings.seed)
         self._now_ns = now_ns
         self._sent = 0
-        self._closed = False
+        self._closing = Closing()
         self.venue = VENUE
         self.name = "sim" if self._paced and not self._limit else f"sim-{digest(repr(settings))[:8]}"
 
@@ -91,9 +91,11 @@ class SimFeed:
         frame_ns = round(self.schedule.frame_s * SECOND_NS)
         start_ns = self._now_ns() - start_seq * frame_ns if self._paced else VIRTUAL_START_NS
         seq = start_seq
-        while not self._closed and not (self._limit and self.schedule.ticks_before(seq) >= self._limit):
+        while not (self._limit and self.schedule.ticks_before(seq) >= self._limit):
             batch = self.frame(seq, start_ns)
-            await asyncio.sleep(max(0.0, (batch.clock_ns - self._now_ns()) / SECOND_NS) if self._paced else 0.0)
+            wait_s = (batch.clock_ns - self._now_ns()) / SECOND_NS if self._paced else 0.0
+            if await self._closing.wait_for(wait_s):
+                return
             if self._paced:
                 batch.recv_ns = self._now_ns()
             fault = self.faults.of_frame(seq)
@@ -106,10 +108,8 @@ class SimFeed:
                     yield payload
             seq += 1
             self._sent = self.schedule.ticks_before(seq)
-        if not self._closed:
-            last = self.frame(seq, start_ns)
-            last.clock_ns, last.eof = start_ns + seq * frame_ns, True
-            yield last.take(np.zeros(0, np.int64)).encode()
+        clock_ns = start_ns + seq * frame_ns
+        yield empty_frame(feed=self.name, venue=self.venue, seq=seq, clock_ns=clock_ns, eof=True).encode()
 
     def take_rejects(self) -> Sequence[Reject]:
         """Return nothing: every simulated input becomes a row."""
@@ -121,4 +121,4 @@ class SimFeed:
 
     async def close(self) -> None:
         """End the frames."""
-        self._closed = True
+        self._closing.set()

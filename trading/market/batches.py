@@ -150,6 +150,15 @@ class RawBatch(_Batch):
     eof: bool = False
 
 
+def empty_frame(*, feed: str, venue: str, seq: int, clock_ns: int, eof: bool = False) -> RawBatch:
+    """Return a frame without rows; it moves the clock and keeps the count of frames whole."""
+    none = np.zeros(0, np.int16)
+    columns: dict[str, Any] = {
+        name: ([], none) if kind == _DICT else none.astype(_NUMPY[kind]) for name, kind in RawBatch.COLUMNS.items()
+    }
+    return RawBatch(**columns, feed=feed, venue=venue, seq=seq, clock_ns=clock_ns, recv_ns=clock_ns, eof=eof)
+
+
 @dataclass(slots=True, kw_only=True)
 class TickBatch(_Batch):
     """Normalised ticks (`ticks`). `src_row` is the row in the raw frame `src`; `session` is days since 1970-01-01."""
