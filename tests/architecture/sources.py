@@ -55,7 +55,7 @@ def product() -> list[Module]:
     return list(_read(PACKAGES))
 
 
-def tests() -> list[Module]:
+def suite() -> list[Module]:
     """Return every module of the tests."""
     return list(_read(("tests",)))
 

@@ -8,7 +8,8 @@ from tests.architecture.sources import Module, planted, product
 
 
 def test_every_import_of_ours_goes_the_right_way() -> None:
-    assert directions.check(product()) == []
+    found = directions.check(product())
+    assert not found, "\n" + "\n".join(found)
 
 
 def test_the_table_names_only_what_exists_or_is_planned() -> None:
