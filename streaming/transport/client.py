@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
+MAX_MESSAGE_BYTES = 16 << 20
+
 
 class Record(NamedTuple):
     """One message of a topic partition, as it was read."""

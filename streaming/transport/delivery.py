@@ -1,0 +1,140 @@
+"""How both transports hand records to Faust's streams and find the offset to commit.
+
+Replaces three parts of Faust's consumer: the drain loop (four tasks for each record; here one for each batch), the
+interval tree of offset gaps (quadratic on topics with gaps), and the commit rule, which passes over a single
+unacknowledged record in front of acknowledged ones. Here the order of delivery is remembered, and the commit goes up
+to the first delivered record that is not acknowledged.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.consumer import Consumer
+from faust.types import TP
+from mode.types import ServiceT
+
+IDLE_WAIT_S = 1.0
+BUFFER_FULL_WAIT_S = 0.05
+YIELD_EVERY = 100
+
+if TYPE_CHECKING:
+    _Consumer = Consumer
+else:
+    _Consumer = object
+
+
+class DeliveryTracking(_Consumer):
+    """Mixin before a Faust `Consumer`. Override `on_partitions_revoked` and `on_partitions_assigned` for ownership."""
+
+    _delivered: defaultdict[TP, deque[int]]
+    _fetch_again: asyncio.Event
+
+    def _reset_state(self) -> None:
+        super()._reset_state()
+        self._delivered = defaultdict(deque)
+        self._fetch_again = asyncio.Event()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget what was delivered of partitions that are taken away."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._delivered.pop(tp, None)
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets; what was delivered from there on will be delivered again."""
+        for state in (self._delivered, self._acked, self._acked_index):
+            state.clear()
+        await super().perform_seek()
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Need nothing: offsets that were never delivered do not hold the commit."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        delivered, acked = self._delivered[tp], self._acked_index[tp]
+        self._acked[tp].clear()
+        last = None
+        while delivered and delivered[0] in acked:
+            last = delivered.popleft()
+            acked.discard(last)
+        return None if last is None else last + 1
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Fetch a partition again as soon as its stream has room."""
+        super().on_buffer_drop(tp)
+        self._fetch_again.set()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch paused partitions again."""
+        super().resume_partitions(tps)
+        self._fetch_again.set()
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Mapping[TP, list[Any]] | None, set[TP] | None]:
+        if not self.flow_active:
+            await self.wait(cast("Any", self.can_resume_flow))
+        if self.app.client_only:
+            return await self._getmany(active_partitions=None, timeout=timeout), None
+        self._fetch_again.clear()
+        active = set(self._get_active_partitions())
+        if not active:
+            await self.wait_for_stopped(self._fetch_again_or(timeout))
+            return None, active
+        if self._buffered_partitions:
+            timeout = min(timeout, BUFFER_FULL_WAIT_S)
+        return await self._getmany(active_partitions=active, timeout=timeout), active
+
+    async def _fetch_again_or(self, timeout: float) -> None:
+        try:
+            await asyncio.wait_for(self._fetch_again.wait(), timeout)
+        except TimeoutError:
+            return
+
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
+        stopping = (self._stopped.is_set, cast("Any", fetcher)._stopped.is_set)
+        try:
+            while not any(stopped() for stopped in stopping):
+                await self.sleep(0)
+                records, _ = await self._wait_next_records(IDLE_WAIT_S)
+                if self.should_stop:
+                    return
+                if not self.flow_active:
+                    await self._seek_back()
+                elif records:
+                    await self.wait_first(self._deliver(records), self.suspend_flow.wait())
+        except (ConsumerStoppedError, asyncio.CancelledError):
+            if not self.transport.app.should_stop:
+                raise
+
+    async def _seek_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except Exception as error:  # noqa: BLE001
+            self.log.warning("seek to the committed offsets failed while the flow is stopped: %r", error)
+
+    async def _deliver(self, records: Mapping[TP, list[Any]]) -> None:
+        generation = self.app.consumer_generation_id
+        for tp in records:
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        since_yield = 0
+        for tp, record in self.scheduler.iterate(records):
+            since_yield += 1
+            if since_yield > YIELD_EVERY:
+                since_yield = 0
+                await asyncio.sleep(0)
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            await self._deliver_one(tp, self._to_message(tp, record))
+
+    async def _deliver_one(self, tp: TP, message: Any) -> None:
+        offset, read = message.offset, self._read_offset[tp]
+        if read is not None and offset < read:
+            return
+        if self._commit_every is not None and self._n_acked >= self._commit_every:
+            self._n_acked = 0
+            await self.commit()
+        if self.app.topics.acks_enabled_for(message.topic):
+            self._delivered[tp].append(offset)
+        await self.callback(message)
+        self._read_offset[tp] = offset
