@@ -19,6 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 ABSENT = -(2**63)
 TRADE, QUOTE = 0, 1
 MAX_ROWS = 1_000
+# A bar message may hold what closes at the end of a session or of a feed; 72 bytes a bar fit MAX_MESSAGE_BYTES.
+MAX_BAR_ROWS = 40_000
 
 _DICT = pa.dictionary(pa.int16(), pa.utf8())
 _NUMPY = {
@@ -40,7 +42,7 @@ def encode_ipc(batch: pa.RecordBatch) -> bytes:
     return payload
 
 
-def decode_ipc(payload: bytes, schema_name: str) -> tuple[pa.RecordBatch, dict[str, str]]:
+def decode_ipc(payload: bytes, schema_name: str, max_rows: int = MAX_ROWS) -> tuple[pa.RecordBatch, dict[str, str]]:
     """Return the batch and its metadata; raise `CodecError` TOO_LARGE, CORRUPT, WRONG_SCHEMA or TOO_MANY_ROWS."""
     if len(payload) > MAX_MESSAGE_BYTES:
         raise CodecError("TOO_LARGE", f"message of {len(payload)} bytes, {MAX_MESSAGE_BYTES} allowed")
@@ -56,8 +58,8 @@ def decode_ipc(payload: bytes, schema_name: str) -> tuple[pa.RecordBatch, dict[s
         raise CodecError("CORRUPT", "metadata is not UTF-8") from None
     if meta.get("schema") != schema_name:
         raise CodecError("WRONG_SCHEMA", f"schema {meta.get('schema', '')!r}, wanted {schema_name!r}")
-    if batch.num_rows > MAX_ROWS:
-        raise CodecError("TOO_MANY_ROWS", f"{batch.num_rows} rows in a batch, {MAX_ROWS} allowed")
+    if batch.num_rows > max_rows:
+        raise CodecError("TOO_MANY_ROWS", f"{batch.num_rows} rows in a batch, {max_rows} allowed")
     return batch, meta
 
 
@@ -68,6 +70,7 @@ class _Batch:
     SCHEMA: ClassVar[str]
     COLUMNS: ClassVar[Mapping[str, pa.DataType]]
     META: ClassVar[Sequence[str]]
+    MAX_ROWS: ClassVar[int] = MAX_ROWS
 
     def __len__(self) -> int:
         first = next(name for name in self.COLUMNS if self.COLUMNS[name] != _DICT)
@@ -91,7 +94,7 @@ class _Batch:
     @classmethod
     def decode(cls, payload: bytes) -> Self:
         """Read message bytes; raise `CodecError` with a stable code when they are not such a batch."""
-        batch, meta = decode_ipc(payload, cls.SCHEMA)
+        batch, meta = decode_ipc(payload, cls.SCHEMA, cls.MAX_ROWS)
         wanted = pa.schema(list(cls.COLUMNS.items()))
         if not batch.schema.equals(wanted, check_metadata=False):
             raise CodecError("BAD_COLUMNS", f"columns of {cls.SCHEMA} do not match")
@@ -224,6 +227,7 @@ class BarBatch(_Batch):
         "revision": pa.int32(),
     }
     META: ClassVar[Sequence[str]] = ("src", "clock_ns")
+    MAX_ROWS: ClassVar[int] = MAX_BAR_ROWS
 
     instrument: Dictionary
     interval_s: Array
