@@ -3,12 +3,12 @@
 Never used: `exactly_once` (duplicates, crashes), windowed tables, the leader topic, Faust's web server, `take()`.
 """
 
-from pathlib import Path
 from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
 from faust.contrib.asgi import bind_to_running_loop
+from faust.tables.manager import TableManager
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
@@ -16,6 +16,7 @@ from yarl import URL
 from streaming.flow import Flow, FlowContext
 from streaming.guard import Guard
 from streaming.settings import Settings
+from streaming.transport.connect import faust_broker_url
 
 COMMIT_INTERVAL_S = 1.0
 POLL_RECORDS = 1_000
@@ -47,6 +48,15 @@ class QuietMonitor(faust.Monitor):
         """Count nothing."""
 
 
+class NoTables(TableManager):
+    """The table manager of an app without tables: Faust waits a second at start for tables to be declared."""
+
+    async def on_start(self) -> None:
+        """Start at once."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class NoWeb(BootStrategy):
     """Start everything but Faust's own web server."""
 
@@ -58,14 +68,16 @@ class App(faust.App):
 
     BootStrategy = NoWeb
 
+    def _create_directories(self) -> None:
+        """Create none: there are no tables, and state belongs to the processors."""
 
-def make_app(role: str, settings: Settings, *, data_dir: Path | None = None) -> faust.App:
+
+def make_app(role: str, settings: Settings) -> faust.App:
     """Return the app of a role on the broker of the settings. Nothing is connected or created yet."""
-    url = settings.broker_url
+    url = faust_broker_url(settings.broker_url, fsync=settings.fsync)
     app = App(
         role,
-        broker=_faust_url(url),
-        datadir=str(data_dir or settings.home / "state" / "faust"),
+        broker=url,
         store="memory://",
         key_serializer="raw",
         value_serializer="raw",
@@ -82,6 +94,7 @@ def make_app(role: str, settings: Settings, *, data_dir: Path | None = None) -> 
         consumer_max_fetch_size=MAX_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
         table_standby_replicas=0,
+        TableManager=NoTables,
         topic_disable_leader=True,
         topic_allow_declare=False,
         web_enabled=False,
@@ -90,8 +103,8 @@ def make_app(role: str, settings: Settings, *, data_dir: Path | None = None) -> 
     app.monitor = QuietMonitor()
     transport = _transport(url)
     # Faust's own alias would win over an entry point of the same name.
-    app.transport = transport([URL(_faust_url(url))], app)
-    app.producer_transport = transport([URL(_faust_url(url))], app)
+    app.transport = transport([URL(url)], app)
+    app.producer_transport = transport([URL(url)], app)
     return app
 
 
@@ -164,11 +177,6 @@ def _attach(app: faust.App, flow: Flow, guard: Guard) -> None:
 
 def _numbers(partitions: set[TP], topic: str) -> set[int]:
     return {tp.partition for tp in partitions if tp.topic == topic}
-
-
-def _faust_url(url: str) -> str:
-    head, *rest = url.split(",")
-    return ";".join([head, *(f"kafka://{host}" for host in rest)])
 
 
 def _transport(url: str) -> type[Any]:

@@ -79,6 +79,7 @@ class Platform:
             self._check_tasks()
             if self.board.state == "starting" and not self._reasons():
                 self.board.state = "ready"
+                await self.board.refresh(force=True)
                 self.board.write()
                 _log.info("ready", roles=[flow.role for flow in self._flows], http=self.board.http)
             if loop.time() - refreshed_s >= REFRESH_S:
@@ -108,9 +109,10 @@ class Platform:
         for task in self._source_tasks:
             task.cancel()
         await _settled(*self._source_tasks)
-        await _settled(*(role.stop() for role in self._roles))
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BrokerError):
             await self.board.refresh(force=True)
+        await _settled(*(role.guard.revoked(role.guard.partitions) for role in self._roles))
+        await _settled(*(role.stop() for role in self._roles))
         await _settled(self._client.stop())
 
     async def _drain_role(self, role: RoleApp) -> None:

@@ -157,19 +157,18 @@ class Settings(BaseSettings):
         scheme, _, rest = broker.partition("://")
         if scheme == "log" and (not rest or rest.startswith("/")):
             return broker
-        if scheme == "kafka" and rest and all(_host_port(part) for part in rest.split(",")):
+        if scheme == "kafka" and _host_port(rest):
             return broker
-        raise ValueError("want log://, log:///ABSOLUTE/PATH or kafka://HOST:PORT[,HOST:PORT]")
+        raise ValueError("want log://, log:///ABSOLUTE/PATH or kafka://HOST:PORT")
 
     @model_validator(mode="after")
     def _a_service_names_its_broker(self) -> Self:
         if self.profile == "service":
             if self.broker.startswith("log://"):
                 raise ValueError('broker: profile "service" needs kafka://, because log:// is one process')
-            for part in self.broker.removeprefix("kafka://").split(","):
-                host = (_host_port(part) or ("",))[0]
-                if _is_loopback(host):
-                    raise ValueError(f'broker: profile "service" refuses the loopback host {host!r}')
+            host, _ = _host_port(self.broker.removeprefix("kafka://")) or ("", 0)
+            if _is_loopback(host):
+                raise ValueError(f'broker: profile "service" refuses the loopback host {host!r}')
         return self
 
     @property

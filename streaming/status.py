@@ -23,7 +23,10 @@ FlowStats = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class Board:
-    """Collects the status page. Offsets are asked of the broker at most each half second."""
+    """Collects the status page, at most each half second.
+
+    Counters are taken before offsets, so that a drained feed, no lag and no pending rows on one page mean the end.
+    """
 
     def __init__(self, home: Path, roles: Sequence[str], broker: str) -> None:
         self.state: State = "starting"
@@ -39,6 +42,8 @@ class Board:
         self._specs: Sequence[TopicSpec] = ()
         self._groups: Mapping[str, str] = {}
         self._offsets: dict[str, Any] = {"topics": {}, "groups": {}}
+        self._flow_stats: FlowStats = {}
+        self._feed_stats: Mapping[str, Any] | None = None
         self._asked_s = 0.0
         self._lock = asyncio.Lock()
         self._rates: deque[tuple[float, int]] = deque(maxlen=64)
@@ -53,9 +58,12 @@ class Board:
         self.error = self.error or {"code": code, "message": message}
 
     async def refresh(self, *, force: bool = False) -> None:
-        """Ask the broker for offsets, unless that was done just now."""
+        """Take the counters and ask the broker for offsets, unless that was done just now."""
         async with self._lock:
-            if self._client is None or (not force and time.monotonic() - self._asked_s < MAX_AGE_S):
+            if not force and time.monotonic() - self._asked_s < MAX_AGE_S:
+                return
+            self._flow_stats, self._feed_stats = self.flows(), self.feed()
+            if self._client is None:
                 return
             topics = {
                 spec.name: {str(number): await self._span(spec.name, number) for number in range(spec.partitions)}
@@ -67,7 +75,7 @@ class Board:
 
     def page(self) -> dict[str, Any]:
         """Return the status page as of the last refresh."""
-        flows, feed = self.flows(), self.feed()
+        flows, feed = self._flow_stats, self._feed_stats
         return {
             **self._head,
             "state": self.state,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
 CONFIG_FILE = Path("trade.toml")
+# The home belongs to another process then, its status file too.
+LOG_IN_USE = "LOG_IN_USE"
 
 _log = structlog.get_logger("worker")
 
@@ -171,7 +173,8 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
         await platform.stop()
         if board.state != "failed":
             board.state = "stopped"
-        board.write()
+        if board.error is None or board.error["code"] != LOG_IN_USE:
+            board.write()
         _log.info("stopped", exit_code=code, **describe(board.page()))
         await http.stop()
         loops.stop()

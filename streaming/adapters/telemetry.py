@@ -67,6 +67,11 @@ class BoundedHandler(logging.handlers.QueueHandler):
             self.dropped += 1
 
 
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what Faust's services say about their own start and stop."""
+    return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
+
+
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide the values of keys that name a secret, nested ones too."""
     return {key: _hidden(key, value) for key, value in event.items()}
@@ -77,6 +82,7 @@ def start_logging(stream: TextIO | None = None, level: str = "INFO") -> Callable
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.ExceptionRenderer(),
@@ -94,6 +100,7 @@ def start_logging(stream: TextIO | None = None, level: str = "INFO") -> Callable
     )
     lines: queue.Queue[Any] = queue.Queue(LOG_QUEUE_RECORDS)
     handler = BoundedHandler(lines)
+    handler.addFilter(is_worth_a_line)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=final, foreign_pre_chain=shared))
     writer = logging.handlers.QueueListener(lines, logging.StreamHandler(stream or sys.stderr))
     root = logging.getLogger()
