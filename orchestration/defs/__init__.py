@@ -1,0 +1,1 @@
+"""Everything that Dagster loads, one folder for each stage."""

@@ -1,0 +1,1 @@
+"""Stage lake: bronze tables that the sinks write, clean tables that are written here, compaction."""

@@ -1,0 +1,48 @@
+"""The feed and the topics as external assets: written by the streaming process, observed here."""
+
+import dagster as dg
+
+from orchestration.catalog import OWNER, STREAMS, feed_key, topic_key
+from trading.schemas import BARS, DEADLETTER, PRICES, TICKS, TICKS_RAW, Topic
+
+_ABOUT = {
+    TICKS_RAW.name: "Frames of the feed as the gateway received them, in Arrow batches of up to 1,000 ticks.",
+    TICKS.name: "Normalised trades and quotes: validated, deduplicated, integer amounts, flagged.",
+    BARS.name: "Closed bars of 1m, 5m, 15m, 1h and 1d. A late tick makes a new revision, never a silent edit.",
+    PRICES.name: "The newest bid, ask and last of each instrument, conflated to 100 ms.",
+    DEADLETTER.name: "Everything that was refused, with a stable code and the place where it can be read again.",
+}
+
+
+def _topic(topic: Topic, cause: dg.AssetKey) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        topic_key(topic),
+        deps=[cause],
+        group_name=STREAMS,
+        description=_ABOUT[topic.name],
+        owners=[OWNER],
+        kinds={"kafka"},
+        tags={"stage": STREAMS, "schema": topic.schema.replace("/", "_v")},
+        metadata={
+            "topic": topic.name,
+            "key": topic.key,
+            "schema": topic.schema,
+            "compacted": topic.compacted,
+            "retention_bytes": topic.retention_bytes,
+        },
+    )
+
+
+@dg.definitions
+def topics() -> dg.Definitions:
+    """Return the feed and the five topics of market data."""
+    feed = dg.AssetSpec(
+        feed_key(),
+        group_name=STREAMS,
+        description="The source of market data: the simulated exchange, or the replay of a file. It owns the clock.",
+        owners=[OWNER],
+        kinds={"python"},
+        tags={"stage": STREAMS},
+    )
+    derived = [_topic(topic, topic_key(TICKS_RAW)) for topic in (TICKS, BARS, PRICES, DEADLETTER)]
+    return dg.Definitions(assets=[feed, _topic(TICKS_RAW, feed_key()), *derived])

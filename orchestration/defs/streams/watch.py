@@ -1,0 +1,63 @@
+"""The sensor that looks each minute: it records what the topics and the bronze tables are at, and starts no run."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration.catalog import by_layer, feed_key, table_key, topic_key
+from orchestration.home import Home
+from orchestration.lake_io import LakeIO
+from orchestration.observe import Cursor, feed_figures, topic_ends, topic_figures
+from orchestration.report import evaluation
+from trading.schemas import TICKS_V1, TOPICS
+
+EVERY_S = 60
+DATA_VERSION = "dagster/data_version"
+
+Event = dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation
+
+
+@dg.sensor(
+    name="watch_streams",
+    minimum_interval_seconds=EVERY_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reads the status page and the Delta logs: observations of topics, materialisations of bronze tables.",
+)
+def watch_streams(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
+    """Record offsets, lag and rates of the topics, and each new Delta version of a bronze table."""
+    now_s = time.time()
+    before = Cursor.load(context.cursor)
+    page, live = home.page()
+    raw: Mapping[str, Any] = page.raw if page is not None else {}
+    ends = topic_ends(raw)
+    tables, versions = _commits(home.lake(), before)
+    if not live and not tables and ends == dict(before.ends):
+        return dg.SkipReason("The platform is not running, and nothing is new since it stopped.")
+    events: list[Event] = list(tables)
+    if page is not None:
+        events.append(dg.AssetObservation(feed_key(), metadata=dict(feed_figures(raw))))
+        for topic in TOPICS:
+            figures = topic_figures(raw, topic.name, before, now_s)
+            events.append(dg.AssetObservation(topic_key(topic), metadata=dict(figures)))
+    if live:
+        events.append(evaluation(home.freshness(), table_key(TICKS_V1)))
+    return dg.SensorResult(asset_events=events, cursor=Cursor(now_s, ends, versions).dump())
+
+
+def _commits(lake: LakeIO, before: Cursor) -> tuple[list[dg.AssetMaterialization], dict[str, int]]:
+    events: list[dg.AssetMaterialization] = []
+    versions: dict[str, int] = {}
+    for table in by_layer("bronze"):
+        version = lake.version(table)
+        if version is None:
+            continue
+        versions[table.name] = version
+        if before.versions.get(table.name) != version:
+            size = lake.size(table)
+            metadata = {"dagster/row_count": size.rows, "files": size.files, "bytes": size.bytes, "version": version}
+            events.append(
+                dg.AssetMaterialization(table_key(table), metadata=metadata, tags={DATA_VERSION: f"v{version}"})
+            )
+    return events, versions

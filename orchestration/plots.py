@@ -1,0 +1,93 @@
+"""Small charts and tables for asset metadata. matplotlib is imported inside, without pyplot's global state."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orchestration.sql import rows
+
+DPI = 60
+MAX_LINES = 6
+# Every event is kept in the event log.
+MAX_BYTES = 50_000
+_COLOURS = ("#1f6feb", "#d9730d", "#2e8b57", "#b0305c", "#7a52cc", "#666666")
+
+_BUSIEST = """
+select instrument from bars where "interval" = '1m' group by instrument
+order by sum(trades) desc, instrument limit {limit}
+"""
+_CLOSES = """
+select instrument, ts, close / first_value(close) over (partition by instrument order by ts) * 100 - 100 as change
+from bars where "interval" = '1m' order by instrument, ts
+"""
+_RATE = """
+select kind, time_bucket(interval 60 seconds, ts) as ts, count(*) / 60.0 as rate
+from ticks group by all order by kind, ts
+"""
+_SUMMARY = """
+select instrument, count(*) as ticks, count(*) filter (kind = 'trade') as trades,
+    arg_min(price, (ts, coalesce(trade_id, 0))) filter (kind = 'trade') as first,
+    arg_max(price, (ts, coalesce(trade_id, 0))) filter (kind = 'trade') as last,
+    min(price) filter (kind = 'trade') as low, max(price) filter (kind = 'trade') as high,
+    coalesce(sum(qty) filter (kind = 'trade'), 0) as volume
+from ticks group by instrument order by instrument
+"""
+
+
+def price_chart(bars: pa.Table) -> str:
+    """Return the 1m closes of the busiest instruments, as % change since the first bar, as Markdown with a PNG."""
+    names = [str(found["instrument"]) for found in rows(_BUSIEST.format(limit=MAX_LINES), bars=bars)]
+    lines = {name: ([], []) for name in names}  # type: dict[str, tuple[list[Any], list[float]]]
+    for point in rows(_CLOSES, bars=bars):
+        if point["instrument"] in lines:
+            lines[point["instrument"]][0].append(point["ts"])
+            lines[point["instrument"]][1].append(point["change"])
+    return _chart("1-minute closes", "% since the first bar", lines)
+
+
+def rate_chart(ticks: pa.Table) -> str:
+    """Return ticks per second for each minute of the day, by kind, as Markdown with a PNG."""
+    lines: dict[str, tuple[list[Any], list[float]]] = {}
+    for point in rows(_RATE, ticks=ticks):
+        times, rates = lines.setdefault(str(point["kind"]), ([], []))
+        times.append(point["ts"])
+        rates.append(float(point["rate"]))
+    return _chart("Tick rate", "ticks per second", lines)
+
+
+def summary(ticks: pa.Table) -> list[dict[str, Any]]:
+    """Return one row for each instrument: ticks, trades, first, last, low, high, volume."""
+    return rows(_SUMMARY, ticks=ticks)
+
+
+def _chart(title: str, unit: str, lines: dict[str, tuple[list[Any], list[float]]]) -> str:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), dpi=DPI, layout="tight")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for colour, (name, (times, values)) in zip(_repeat(len(lines)), lines.items(), strict=True):
+        axes.plot(times, values, label=name, linewidth=1, color=colour, marker="." if len(times) == 1 else None)
+    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_ylabel(unit)
+    axes.grid(visible=True, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if lines:
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.legend(loc="upper left", fontsize=8, ncols=3, frameon=False)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    png = target.getvalue()
+    assert len(png) < MAX_BYTES, "a chart must stay small enough for the event log"
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def _repeat(count: int) -> Sequence[str]:
+    return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
