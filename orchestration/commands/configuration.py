@@ -33,7 +33,7 @@ def feed_source(source: str) -> str:
     """Return the feed with its file made absolute; refuse a file that does not exist."""
     if not source.startswith(_REPLAY):
         return source
-    file = Path(source.removeprefix(_REPLAY)).expanduser().absolute()
+    file = Path(source.removeprefix(_REPLAY)).expanduser().resolve()
     if not file.is_file():
         raise CommandError("CONFIG_REFUSED", f"feed.source: no such file: {file}", exit_code=EXIT_CONFIG)
     return f"{_REPLAY}{file}"

@@ -36,14 +36,22 @@ def run(options: Options) -> int:
     with_dagster = options.for_s is None if options.dagster is None else options.dagster
     with up.holding(home):
         decided = plan.make(settings, configuration.config_file(options.config), source, settings.broker, with_dagster)
-        screen = view.choose(options.as_json, plain=options.for_s is not None)
-        with _announced(home, decided):
-            outcome = up.run(decided, screen, options.for_s)
-        if options.for_s is None or outcome.exit_code:
-            return outcome.exit_code
-        from orchestration.commands import report
+        if options.for_s is None:
+            with _announced(home, decided):
+                return up.run(decided, view.choose(options.as_json, plain=False), None).exit_code
+        return _run_with_an_end(home, decided, options, options.for_s)
 
-        return report.settle(decided, outcome, options.report, options.as_json)
+
+def _run_with_an_end(home: Path, decided: plan.Plan, options: Options, for_s: float) -> int:
+    from orchestration.commands import settle
+
+    plan.prepare_dagster_home(home)
+    before = settle.rows_by_day(home)
+    with _announced(home, decided):
+        outcome = up.run(decided, view.choose(options.as_json, plain=True), for_s)
+    if outcome.exit_code == EXIT_CONFIG:
+        return EXIT_CONFIG
+    return settle.settle(home, outcome, before, options.report, options.as_json)
 
 
 def running(home: Path) -> tuple[str, int] | None:

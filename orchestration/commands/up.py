@@ -20,9 +20,9 @@ from orchestration.commands.view import View
 from orchestration.processes import Crash, RestartBudget, Supervised
 
 TURN_S = 0.1
-REFRESH_S = 1.0
-# The worker's own drain has its own bound; this one only ends a worker that ignores it.
-WORKER_GRACE_S = 60.0
+REFRESH_S = 0.5
+# Above the bound of the worker itself (60 s to drain, 10 s to stop): this one only ends a worker that hangs.
+WORKER_GRACE_S = 90.0
 DAGSTER_GRACE_S = 15.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -57,12 +57,13 @@ class StopRequests:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the exit code so far, how long the worker ran, whether the feed was drained."""
+    """How a run ended: the exit code so far, how long it ran, whether the feed was drained, the last worker's pid."""
 
     exit_code: int
     run_s: float
     drained: bool
     restarts: int
+    pid: int | None
 
 
 class Platform:
@@ -82,9 +83,10 @@ class Platform:
             self._start()
             drained = self._watch(None if for_s is None else began + for_s)
             run_s = time.monotonic() - began
+            pid = self._worker.pid
         finally:
             self._stop()
-        return Outcome(self._exit_code, run_s, drained, self._worker.restarts)
+        return Outcome(self._exit_code, run_s, drained, self._worker.restarts, pid)
 
     def _start(self) -> None:
         if self._dagster:

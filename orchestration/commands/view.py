@@ -13,7 +13,7 @@ from rich.table import Table
 
 from orchestration.commands.page import Page
 
-PLAIN_EVERY = 5
+PLAIN_EVERY = 10
 
 
 class View(Protocol):

@@ -1,6 +1,6 @@
 """Run as a program: imports the modules named on stdin and prints, as JSON, what was loaded and what the imports did.
 
-Effects of third-party libraries count only where they leave something behind (a thread, a socket, a process, a file).
+Effects of third-party libraries count only where they leave something behind: a thread, a socket, a file.
 """
 
 import contextlib
@@ -14,7 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-WATCHED = frozenset({"socket.connect", "socket.bind", "socket.__new__", "subprocess.Popen", "os.system", "os.exec"})
+SOCKETS = frozenset({"socket.connect", "socket.bind", "socket.__new__"})
+# Libraries ask `uname` and the like while they load; that leaves nothing behind.
+PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"})
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -26,11 +28,12 @@ def main(root: str, names: list[str]) -> dict[str, list[str]]:
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
         if not watching[0]:
             return
-        if event in WATCHED:
-            did.append(f"{event} by {_ours(root) or 'a library'}")
+        module = _ours(root) if event in SOCKETS | PROGRAMS else None
+        if event in SOCKETS or module:
+            did.append(f"{event} by {module or 'a library'}")
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
             file = str(arguments[0])
-            if "__pycache__" not in file and not file.endswith((".nbi", ".nbc")):
+            if file != os.devnull and "__pycache__" not in file and not file.endswith((".nbi", ".nbc")):
                 did.append(f"wrote {file}")
 
     class Environment(type(os.environ)):  # type: ignore[misc]  # the class of os.environ has no public name

@@ -1,0 +1,52 @@
+"""What `trade up` decides before it starts anything."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from orchestration.commands.failure import CommandError
+from orchestration.commands.plan import Plan, make, prepare_dagster_home
+from streaming.settings import DagsterSettings, HttpSettings, Settings
+
+
+def decide(home: Path, *, dagster: bool, http: int = 0, web: int = 0) -> Plan:
+    settings = Settings(home=home, http=HttpSettings(port=http), dagster=DagsterSettings(port=web))
+    return make(settings, None, "sim", "log://", dagster)
+
+
+def test_port_0_becomes_a_real_port_that_the_worker_is_told(tmp_path: Path) -> None:
+    plan = decide(tmp_path, dagster=False)
+    assert plan.http[1] > 0
+    assert plan.worker.env["TRADE_HTTP__PORT"] == str(plan.http[1])
+    assert plan.worker.env["TRADE_HOME"] == str(tmp_path)
+    assert plan.dagster == ()
+    assert set(plan.addresses) == {"status", "health", "metrics"}
+
+
+def test_dagster_listens_on_loopback_and_shares_the_home(tmp_path: Path) -> None:
+    plan = decide(tmp_path, dagster=True)
+    web, daemon = plan.dagster
+    assert web.argv[web.argv.index("--host") + 1] == "127.0.0.1"
+    assert web.env["DAGSTER_HOME"] == daemon.env["DAGSTER_HOME"] == str(tmp_path / "dagster")
+    assert plan.addresses["dagster"].endswith("/asset-groups")
+
+
+@pytest.mark.parametrize("key", ["http", "web"])
+def test_a_taken_port_is_refused_by_its_setting(tmp_path: Path, key: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CommandError, match=f"port {port} .*{'http' if key == 'http' else 'dagster'}.port"):
+            decide(tmp_path, dagster=True, **{key: port})
+
+
+def test_the_shipped_instance_settings_are_written_whole_and_kept_new(tmp_path: Path) -> None:
+    file = prepare_dagster_home(tmp_path) / "dagster.yaml"
+    shipped = file.read_text()
+    assert "telemetry:\n  enabled: false" in shipped
+    file.write_text("old")
+    prepare_dagster_home(tmp_path)
+    assert file.read_text() == shipped
+    assert [entry.name for entry in file.parent.iterdir()] == ["dagster.yaml"]
