@@ -18,7 +18,7 @@ LINE = 100
 
 
 def offsets(zone: str) -> list[tuple[int, int]]:
-    """Return (first second of the epoch, offset from UTC in seconds) for every change of a zone in the years covered."""
+    """Return (first second of the epoch, offset from UTC in seconds) for each change of a zone."""
     tz = ZoneInfo(zone)
     hour = timedelta(hours=1)
     now = datetime(FIRST.year, 1, 1, tzinfo=UTC) - timedelta(days=1)

@@ -1,4 +1,4 @@
-"""The open and the recent bars of one venue: folds ticks as they come, closes bars by watermark, revises them when late.
+"""The open and the recent bars of one venue: folds ticks, closes bars by watermark, revises those that change later.
 
 Only one-minute bars take ticks. The bars above are made from their closed one-minute bars each time they are sent, so
 a late tick makes a new revision of every bar that was sent and holds it, and never changes one silently. The state is

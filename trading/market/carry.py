@@ -1,4 +1,4 @@
-"""Minutes without trades: which ones get a bar of the last close, and at what price. Used when the policy is `carry`."""
+"""Minutes without trades: which ones get a bar of the last close, and at what price (policy `carry`)."""
 
 import numpy as np
 
