@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kafka_node import kafka_node
+
+__all__ = ["free_port", "kafka_node", "shared_data"]
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 

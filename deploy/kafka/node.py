@@ -54,20 +54,20 @@ num.io.threads=4
 """
 
 
-class Missing(Exception):
+class MissingToolError(Exception):
     """A tool that this machine lacks."""
 
 
 def java() -> str:
-    """Return the java to run; raise `Missing` if there is none of version 17 or newer."""
+    """Return the java to run; raise `MissingToolError` if there is none of version 17 or newer."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if found is None:
-        raise Missing(f"no java found: install a JDK {JAVA_MIN} or newer, or set JAVA_HOME")
+        raise MissingToolError(f"no java found: install a JDK {JAVA_MIN} or newer, or set JAVA_HOME")
     text = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', text)
     if version is None or int(version.group(1)) < JAVA_MIN:
-        raise Missing(f"{found} is older than {JAVA_MIN}: {text.splitlines()[:1]}")
+        raise MissingToolError(f"{found} is older than {JAVA_MIN}: {text.splitlines()[:1]}")
     return found
 
 
@@ -77,13 +77,13 @@ def fetch() -> None:
         return
     maven = shutil.which("mvn")
     if maven is None:
-        raise Missing("no mvn found: install Apache Maven, it brings the jars of Kafka")
+        raise MissingToolError("no mvn found: install Apache Maven, it brings the jars of Kafka")
     draft = LIBS.with_name(f"libs.{os.getpid()}")
     command = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={draft}"]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         shutil.rmtree(draft, ignore_errors=True)
-        raise Missing(f"Maven could not bring the jars of Kafka: {done.stdout[-500:].strip()}")
+        raise MissingToolError(f"Maven could not bring the jars of Kafka: {done.stdout[-500:].strip()}")
     if LIBS.exists():
         shutil.rmtree(draft)
     else:
@@ -130,11 +130,12 @@ def main() -> int:
         if given.action == "format":
             return 0
         run = command(properties)
-    except Missing as error:
+    except MissingToolError as error:
         print(f"kafka: {error}", file=sys.stderr)
         return 69
     print(f"Kafka on kafka://127.0.0.1:{given.port}, data in {given.data}. Ctrl-C stops it.", flush=True)
-    os.execv(run[0], run)
+    os.execv(run[0], run)  # noqa: S606  (become the broker: signals reach it directly)
+    return 0
 
 
 if __name__ == "__main__":

@@ -49,6 +49,11 @@ class DeliveryTracking(_Consumer):
             state.clear()
         await super().perform_seek()
 
+    async def commit_and_end_transactions(self) -> None:
+        """Commit all that is acknowledged by now; Faust's own call does nothing while another commit is under way."""
+        await self.maybe_wait_for_commit_to_finish()
+        await super().commit_and_end_transactions()
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Need nothing: offsets that were never delivered do not hold the commit."""
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -32,8 +33,10 @@ T = TypeVar("T")
 Messages = Sequence[tuple[bytes | None, bytes | None]]
 
 
-def broker_error(error: KafkaError, where: str) -> BrokerError:
-    """Translate an error of aiokafka."""
+def broker_error(error: KafkaError | BrokerError, where: str) -> BrokerError:
+    """Translate an error of aiokafka; ours stays as it is."""
+    if isinstance(error, BrokerError):
+        return error
     if isinstance(error, KafkaTimeoutError):
         return BrokerError("PRODUCE_TIMEOUT", f"{where}: no acknowledgement in time, outcome unknown", retriable=True)
     if isinstance(error, KafkaConnectionError):
@@ -48,9 +51,11 @@ def broker_error(error: KafkaError, where: str) -> BrokerError:
 class PartitionWriter:
     """Sends what is queued for one partition, one batch after the other: concurrent sends would swap their order."""
 
-    def __init__(self, producer: AIOKafkaProducer, tp: TopicPartition) -> None:
+    def __init__(self, producer: AIOKafkaProducer, tp: TopicPartition, check: Callable[[], Awaitable[None]]) -> None:
         self._producer = producer
         self._tp = tp
+        self._check = check
+        self._checked = False
         self._queue: deque[tuple[Messages, asyncio.Future[int]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -78,6 +83,9 @@ class PartitionWriter:
     async def _send(self, taken: list[tuple[Messages, asyncio.Future[int]]]) -> None:
         load = BatchLoad(self._producer, self._tp)
         try:
+            if not self._checked:
+                await self._check()
+                self._checked = True
             for messages, done in taken:
                 for number, (key, value) in enumerate(messages):
                     if not load.add(key, value):
@@ -87,7 +95,7 @@ class PartitionWriter:
                         load.begin(done)
                 load.end(done)
             await load.send()
-        except KafkaError as error:
+        except (KafkaError, BrokerError) as error:
             refusal = broker_error(error, f"{self._tp.topic}[{self._tp.partition}]")
             for _, done in taken:
                 if not done.done():
@@ -204,7 +212,7 @@ class KafkaClient:
         return {topic["topic"]: len(topic["partitions"]) for topic in ready}
 
     async def _create(self, specs: Sequence[TopicSpec]) -> None:
-        new = [NewTopic(s.name, s.partitions, -1, topic_configs=_topic_config(s)) for s in specs]
+        new = [NewTopic(s.name, s.partitions, -1, {}, _topic_config(s)) for s in specs]
         try:
             response = await self._started(self._admin).create_topics(new)
         except KafkaError as error:
@@ -222,13 +230,12 @@ class KafkaClient:
             raise BrokerError("MESSAGE_TOO_LARGE", f"{topic}: over {MAX_MESSAGE_BYTES} bytes in a message")
         writer = self._writers.get(tp)
         if writer is None:
-            await self._known(tp)
-            writer = self._writers.setdefault(tp, PartitionWriter(producer, tp))
+            writer = self._writers[tp] = PartitionWriter(producer, tp, partial(self._check_known, tp))
         return await asyncio.shield(writer.put(messages))
 
-    async def _known(self, tp: TopicPartition) -> None:
-        partitions = await self._started(self._producer).partitions_for(tp.topic)
-        if tp.partition not in partitions:
+    async def _check_known(self, tp: TopicPartition) -> None:
+        counts = await self._partition_counts([tp.topic])
+        if tp.partition >= counts.get(tp.topic, 0):
             raise BrokerError("TOPIC_UNKNOWN", f"{self._bootstrap}: no {tp.topic}[{tp.partition}]. Create it.")
 
     async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Record]:
