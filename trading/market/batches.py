@@ -7,7 +7,8 @@ in the Arrow schema metadata, so a message can be read alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,8 @@ MAX_ROWS = 1_000
 # A bar message may hold what closes at the end of a session or of a feed; 72 bytes a bar fit MAX_MESSAGE_BYTES.
 MAX_BAR_ROWS = 40_000
 
-_DICT = pa.dictionary(pa.int16(), pa.utf8())
+_CODE = pa.int16()
+_DICT = pa.dictionary(_CODE, pa.utf8())
 _NUMPY = {
     pa.uint8(): np.uint8,
     pa.uint16(): np.uint16,
@@ -86,24 +88,24 @@ class _Batch:
 
     def encode(self) -> bytes:
         """Return the batch as message bytes."""
-        arrays = [_to_arrow(getattr(self, name), kind) for name, kind in self.COLUMNS.items()]
+        plan = _plan(type(self))
+        arrays = [_to_arrow(getattr(self, name), kind, arrow) for name, kind, arrow in plan.columns]
         meta = {"schema": self.SCHEMA} | {name: str(getattr(self, name)) for name in self.META}
-        schema = pa.schema(list(self.COLUMNS.items()), metadata=meta)
-        return encode_ipc(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        return encode_ipc(pa.RecordBatch.from_arrays(arrays, schema=plan.schema.with_metadata(meta)))
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
         """Read message bytes; raise `CodecError` with a stable code when they are not such a batch."""
         batch, meta = decode_ipc(payload, cls.SCHEMA, cls.MAX_ROWS)
-        wanted = pa.schema(list(cls.COLUMNS.items()))
-        if not batch.schema.equals(wanted, check_metadata=False):
+        plan = _plan(cls)
+        if not batch.schema.equals(plan.schema, check_metadata=False):
             raise CodecError("BAD_COLUMNS", f"columns of {cls.SCHEMA} do not match")
-        types = {field.name: field.type for field in fields(cls)}
         try:
-            values = {name: _META_READERS[str(types[name])](meta[name]) for name in cls.META}
+            values = {name: read(meta[name]) for name, read in plan.meta}
         except (KeyError, ValueError) as error:
             raise CodecError("BAD_FIELD", f"metadata of {cls.SCHEMA}: {error}") from None
-        columns = {name: _from_arrow(batch.column(name), kind) for name, kind in cls.COLUMNS.items()}
+        arrays = zip(plan.columns, batch.columns, strict=True)
+        columns = {name: _from_arrow(array, kind) for (name, kind, _), array in arrays}
         return cls(**columns, **values)
 
 
@@ -253,46 +255,69 @@ _META_READERS: Mapping[str, Any] = {
 }
 
 
-def _to_arrow(column: Any, kind: pa.DataType) -> pa.Array:
+class _Plan(NamedTuple):
+    """What is the same for every batch of a class. The kind of a column is None for a dictionary."""
+
+    schema: pa.Schema
+    columns: tuple[tuple[str, Any, pa.DataType], ...]
+    meta: tuple[tuple[str, Any], ...]
+
+
+_PLANS: dict[type[_Batch], _Plan] = {}
+
+
+def _plan(cls: type[_Batch]) -> _Plan:
+    return _PLANS.get(cls) or _PLANS.setdefault(cls, _make_plan(cls))
+
+
+def _make_plan(cls: type[_Batch]) -> _Plan:
+    types = {field.name: str(field.type) for field in fields(cls)}
+    columns = tuple((name, None if kind == _DICT else _NUMPY[kind], kind) for name, kind in cls.COLUMNS.items())
+    meta = tuple((name, _META_READERS[types[name]]) for name in cls.META)
+    return _Plan(pa.schema(list(cls.COLUMNS.items())), columns, meta)
+
+
+def _to_arrow(column: Any, kind: Any, arrow: pa.DataType) -> pa.Array:
     # From buffers, because pa.array() imports pandas where it is installed: 1.5 s, and a worker must not.
-    if kind == _DICT:
+    if kind is None:
         values, codes = column
-        return pa.DictionaryArray.from_arrays(_to_arrow(codes, pa.int16()), _strings(values))
-    column = np.ascontiguousarray(column, _NUMPY[kind])
+        return pa.DictionaryArray.from_arrays(_to_arrow(codes, np.int16, _CODE), _strings(tuple(values)))
+    column = np.ascontiguousarray(column, kind)
     present = None
-    if kind == pa.int64() and (column == ABSENT).any():
-        present = pa.py_buffer(np.packbits(column != ABSENT, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(column), [present, pa.py_buffer(column)])
+    if kind is np.int64:
+        here = column != ABSENT
+        if not here.all():
+            present = pa.py_buffer(np.packbits(here, bitorder="little"))
+    return pa.Array.from_buffers(arrow, len(column), [present, pa.py_buffer(column)])
 
 
-def _strings(values: Sequence[str]) -> pa.Array:
+@lru_cache(maxsize=1_024)
+def _strings(values: tuple[str, ...]) -> pa.Array:
     texts = [value.encode() for value in values]
     offsets = np.zeros(len(texts) + 1, np.int32)
     np.cumsum([len(text) for text in texts], out=offsets[1:])
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
 
 
-def _from_arrow(column: pa.Array, kind: pa.DataType) -> Any:
-    if kind == _DICT:
+def _from_arrow(column: pa.Array, kind: Any) -> Any:
+    if kind is None:
         if column.null_count or column.dictionary.null_count:
             raise CodecError("BAD_FIELD", "a dictionary column holds nulls")
         return column.dictionary.to_pylist(), _values(column.indices, np.int16)
-    values = _values(column, _NUMPY[kind])
+    values = _values(column, kind)
     if not column.null_count:
         return values
-    if kind == pa.int64():
-        return np.where(_valid(column), values, ABSENT)
-    if kind == pa.float64():
-        return np.where(_valid(column), values, np.nan)
+    bits = np.frombuffer(column.buffers()[0], np.uint8)
+    valid = np.unpackbits(bits, count=column.offset + len(column), bitorder="little")[column.offset :] != 0
+    if kind is np.int64:
+        return np.where(valid, values, ABSENT)
+    if kind is np.float64:
+        return np.where(valid, values, np.nan)
     raise CodecError("BAD_FIELD", "a column that cannot be null holds nulls")
 
 
-def _valid(column: pa.Array) -> Array:
-    return np.asarray(_values(column.is_valid().cast(pa.uint8()), np.uint8) != 0)
-
-
 def _values(column: pa.Array, kind: Any) -> Array:
-    # Neither by to_numpy() nor by fill_null(), for the same reason.
+    # Not by to_numpy(), which imports pandas as well.
     if not len(column):
         return np.zeros(0, kind)
     return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)
