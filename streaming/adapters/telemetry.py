@@ -238,6 +238,10 @@ def _feed_metrics(status: Mapping[str, Any]) -> Iterator[Metric]:
             family = CounterMetricFamily(f"trade_feed_{key}", f"{key.capitalize()} from the feed.", labels=["feed"])
             family.add_metric([str(feed.get("name", ""))], feed[key])
             yield family
+    if "drained" in feed:
+        drained = GaugeMetricFamily("trade_feed_drained", "1 when a finite feed has ended.", labels=["feed"])
+        drained.add_metric([str(feed.get("name", ""))], float(feed["drained"]))
+        yield drained
     yield GaugeMetricFamily(
         "trade_ticks_per_second", "Ticks of the last seconds.", value=status.get("ticks_per_s") or 0.0
     )
