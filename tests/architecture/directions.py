@@ -13,11 +13,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("streaming.platform", "streaming.flows"),
     ("streaming.api", "streaming.app"),
     ("streaming.guard",),
-    ("streaming.lane", "streaming.supervise"),
+    ("streaming.lane", "streaming.supervise", "streaming.sink"),
     (
         "streaming.flow",
         "streaming.poison",
         "streaming.retries",
+        "streaming.sink_rows",
         "streaming.status",
         "streaming.tail",
         "streaming.topics",

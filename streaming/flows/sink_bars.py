@@ -1,0 +1,10 @@
+"""Closed bars and their revisions go to the lake."""
+
+from functools import partial
+
+from streaming.flow import Flow
+from streaming.sink import DeltaSink
+from streaming.sink_rows import bar_rows
+from trading.schemas import BARS, BARS_V1
+
+FLOW = Flow("sink-bars", BARS.name, partial(DeltaSink, table=BARS_V1, convert=bar_rows))

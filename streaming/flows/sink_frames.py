@@ -1,0 +1,10 @@
+"""Raw frames go to the lake byte for byte, so that any outage can be replayed."""
+
+from functools import partial
+
+from streaming.flow import Flow
+from streaming.sink import DeltaSink
+from streaming.sink_rows import frame_rows
+from trading.schemas import FRAMES_V1, TICKS_RAW
+
+FLOW = Flow("sink-frames", TICKS_RAW.name, partial(DeltaSink, table=FRAMES_V1, convert=frame_rows))

@@ -1,0 +1,10 @@
+"""Normalised ticks go to the lake."""
+
+from functools import partial
+
+from streaming.flow import Flow
+from streaming.sink import DeltaSink
+from streaming.sink_rows import tick_rows
+from trading.schemas import TICKS, TICKS_V1
+
+FLOW = Flow("sink-ticks", TICKS.name, partial(DeltaSink, table=TICKS_V1, convert=tick_rows))
