@@ -23,6 +23,8 @@ MAX_ROWS = 1_000
 # A bar message may hold what closes at the end of a session or of a feed; 72 bytes a bar fit MAX_MESSAGE_BYTES.
 MAX_BAR_ROWS = 40_000
 
+# Given, so that the writer does not look its defaults up in the environment at each message.
+_OPTIONS = pa.ipc.IpcWriteOptions()
 _CODE = pa.int16()
 _DICT = pa.dictionary(_CODE, pa.utf8())
 _NUMPY = {
@@ -38,7 +40,7 @@ _NUMPY = {
 def encode_ipc(batch: pa.RecordBatch) -> bytes:
     """Return one record batch as a self-contained IPC stream."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
         writer.write_batch(batch)
     payload: bytes = sink.getvalue().to_pybytes()
     return payload
@@ -75,14 +77,13 @@ class _Batch:
     MAX_ROWS: ClassVar[int] = MAX_ROWS
 
     def __len__(self) -> int:
-        first = next(name for name in self.COLUMNS if self.COLUMNS[name] != _DICT)
-        return len(getattr(self, first))
+        return len(getattr(self, _plan(type(self)).length_of))
 
     def take(self, rows: Array) -> Self:
         """Return a batch of the chosen rows (indices or a boolean mask), dictionaries shared."""
         chosen = {
-            name: (getattr(self, name)[0], getattr(self, name)[1][rows]) if kind == _DICT else getattr(self, name)[rows]
-            for name, kind in self.COLUMNS.items()
+            name: (getattr(self, name)[0], getattr(self, name)[1][rows]) if kind is None else getattr(self, name)[rows]
+            for name, kind, _ in _plan(type(self)).columns
         }
         return type(self)(**chosen, **{name: getattr(self, name) for name in self.META})
 
@@ -261,6 +262,7 @@ class _Plan(NamedTuple):
     schema: pa.Schema
     columns: tuple[tuple[str, Any, pa.DataType], ...]
     meta: tuple[tuple[str, Any], ...]
+    length_of: str
 
 
 _PLANS: dict[type[_Batch], _Plan] = {}
@@ -274,7 +276,8 @@ def _make_plan(cls: type[_Batch]) -> _Plan:
     types = {field.name: str(field.type) for field in fields(cls)}
     columns = tuple((name, None if kind == _DICT else _NUMPY[kind], kind) for name, kind in cls.COLUMNS.items())
     meta = tuple((name, _META_READERS[types[name]]) for name in cls.META)
-    return _Plan(pa.schema(list(cls.COLUMNS.items())), columns, meta)
+    length_of = next(name for name, kind, _ in columns if kind is not None)
+    return _Plan(pa.schema(list(cls.COLUMNS.items())), columns, meta, length_of)
 
 
 def _to_arrow(column: Any, kind: Any, arrow: pa.DataType) -> pa.Array:
@@ -284,10 +287,10 @@ def _to_arrow(column: Any, kind: Any, arrow: pa.DataType) -> pa.Array:
         return pa.DictionaryArray.from_arrays(_to_arrow(codes, np.int16, _CODE), _strings(tuple(values)))
     column = np.ascontiguousarray(column, kind)
     present = None
-    if kind is np.int64:
-        here = column != ABSENT
-        if not here.all():
-            present = pa.py_buffer(np.packbits(here, bitorder="little"))
+    if kind is np.int64 and len(column) and column.min() == ABSENT:
+        if len(column) <= MAX_ROWS and column.max() == ABSENT:
+            return _ALL_ABSENT.slice(0, len(column))
+        present = pa.py_buffer(np.packbits(column != ABSENT, bitorder="little"))
     return pa.Array.from_buffers(arrow, len(column), [present, pa.py_buffer(column)])
 
 
@@ -321,3 +324,8 @@ def _values(column: pa.Array, kind: Any) -> Array:
     if not len(column):
         return np.zeros(0, kind)
     return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)
+
+
+_ALL_ABSENT = pa.Array.from_buffers(
+    pa.int64(), MAX_ROWS, [pa.py_buffer(bytes(MAX_ROWS // 8 + 1)), pa.py_buffer(np.full(MAX_ROWS, ABSENT))]
+)
