@@ -22,6 +22,10 @@ class AmountError(ValueError):
 
 def parse_exact(text: str, scale: int) -> int:
     """Return the decimal `text` as an integer of 10**-scale; refuse what the scale cannot hold exactly."""
+    whole, dot, part = text.partition(".")
+    # Plain digits, the usual case, need no Decimal; 18 of them fit int64 before and are bounded after scaling.
+    if len(text) <= 18 and text.isascii() and whole.isdigit() and len(part) <= scale and (part.isdigit() or not dot):
+        return _bounded(int(whole + part) * 10 ** (scale - len(part)), text)
     amount = _decimal(text).scaleb(scale)
     if amount != amount.to_integral_value():
         raise AmountError("NOT_A_MULTIPLE", f"{text!r} has more than {scale} decimals")

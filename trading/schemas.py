@@ -4,8 +4,8 @@ from typing import Literal
 
 import msgspec
 
-Key = Literal["venue", "shard", "symbol", "source"]
-Partitions = Literal["one", "raw", "market"]
+Key = Literal["venue", "shard", "symbol", "source", "account"]
+Partitions = Literal["one", "raw", "market", "orders"]
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,3 +112,10 @@ CLEAN_BARS_V1 = Table(
     description="The latest revision of every bar of one day.",
 )
 TABLES = (TICKS_V1, BARS_V1, FRAMES_V1, CLEAN_TICKS_V1, CLEAN_BARS_V1)
+
+# The order path. All of these have the same number of partitions, so that one worker owns an account on each of them.
+ORDERS_COMMANDS = Topic(name="orders.commands", key="account", schema="orders.commands/1", partitions="orders")
+ORDERS_JOURNAL = Topic(name="orders.journal", key="account", schema="orders.journal/1", partitions="orders")
+ORDERS_STATE = Topic(name="orders.state", key="account", schema="orders.state/1", partitions="orders", compacted=True)
+OWNERS = Topic(name="owners", key="source", schema="owners/1", partitions="one", compacted=True)
+ORDER_TOPICS = (ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE, OWNERS)

@@ -1,0 +1,1 @@
+"""Lots, cost and profit in exact integers."""

@@ -1,0 +1,1 @@
+"""Order life: decide and evolve, the journal and the snapshot of one partition."""

@@ -1,0 +1,277 @@
+"""The only code that changes the state: one event, in place, in journal order. It decides nothing."""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+from trading.accounting.lots import average_fill
+from trading.events import (
+    AccountOpened,
+    AnyEvent,
+    CashMoved,
+    FillQuarantined,
+    KillChanged,
+    LimitsChanged,
+    ModeChanged,
+    OrderAccepted,
+    OrderFilled,
+    OrderMoved,
+    OrderRefused,
+    OrdersRetired,
+    Status,
+)
+from trading.orders.idempotency import GONE, intent_digest, remember, trade_key
+from trading.orders.state import MAX_QUARANTINED, Account, OrderRow, State
+from trading.orders.transitions import LATE_FILL, TERMINAL, WAITING, IllegalMoveError, require_move
+from trading.risk.context import Draft
+from trading.risk.controls import mode_key
+from trading.risk.exposure import Holding
+from trading.risk.limits import Limits
+
+
+def evolve(state: State, event: AnyEvent) -> None:
+    """Apply one event. An event that cannot follow from this state raises: a corrupt journal must stop the owner."""
+    apply = _APPLY.get(type(event))
+    if apply is not None:
+        apply(state, event)
+
+
+def row_signature(intent: OrderAccepted) -> str:
+    """Return the repeated-order signature of an accepted order."""
+    side = 1 if intent.side == "buy" else -1
+    return Draft(
+        intent.account,
+        intent.instrument,
+        side,
+        intent.qty,
+        intent.type,
+        intent.tif,
+        intent.ts_ns,
+        intent.limit_price,
+        intent.stop_price,
+        intent.strategy,
+    ).signature
+
+
+def _accepted(state: State, event: OrderAccepted) -> None:
+    account = state.accounts[event.account]
+    assert event.order not in state.orders, "an order is accepted once"
+    account.orders_seen += 1
+    row = OrderRow(event, account.orders_seen, updated_ts_ns=event.ts_ns)
+    state.orders[event.order] = account.open[event.order] = row
+    exposure, limits = account.exposure, account.limits
+    assert limits is not None, "nothing is approved without limits"
+    exposure.open_orders += 1
+    exposure.spend(event.ts_ns, limits.message_gap_ns)
+    exposure.note_order(row_signature(event), event.ts_ns, limits.repeat_window_ns)
+    holding = exposure.holding(event.instrument, event.price_scale, event.qty_scale)
+    if event.replaces:
+        parent = state.orders[event.replaces]
+        parent.replaced_by = event.order
+        row.inherited = parent.filled + parent.inherited
+    _rehold(state, account, holding, row)
+    index(state, row, holding)
+    state.dirty.add(event.order)
+    state.dirty.add(event.account)
+
+
+def index(state: State, row: OrderRow, holding: Holding) -> None:
+    """Note an open order in the derived indexes."""
+    intent = row.intent
+    if intent.limit_price is not None:
+        holding.rest(row.side, intent.limit_price)
+    if intent.expire_ts_ns is not None:
+        heappush(state.deadlines, (intent.expire_ts_ns, intent.order))
+    if row.status in WAITING:
+        state.waiting[intent.order] = row.updated_ts_ns
+
+
+def target_hold(state: State, row: OrderRow) -> tuple[int, int]:
+    """Return the quantity and the raw exposure that an order must hold in its present status.
+
+    While a replacement is pending, either order may trade but not both: the old one holds its own, the new one only
+    what it needs beyond that.
+    """
+    if row.status in TERMINAL:
+        return 0, 0
+    qty = row.leaves
+    raw = qty * row.intent.hold_price
+    if row.intent.replaces:
+        parent = state.orders.get(row.intent.replaces)
+        if parent is not None and not parent.ended:
+            return max(0, qty - parent.held_qty), max(0, raw - parent.held_raw)
+    return qty, raw
+
+
+def _rehold(state: State, account: Account, holding: Holding, row: OrderRow) -> None:
+    qty, raw = target_hold(state, row)
+    if qty != row.held_qty or raw != row.held_raw:
+        holding.reserve(row.side, qty - row.held_qty, raw - row.held_raw)
+        row.held_qty, row.held_raw = qty, raw
+    account.exposure.touch(holding)
+    child = state.orders.get(row.replaced_by) if row.replaced_by else None
+    if child is not None and not child.ended:
+        child.inherited = row.filled + row.inherited
+        _rehold(state, account, holding, child)
+
+
+def _moved(state: State, event: OrderMoved) -> None:
+    row = state.orders[event.order]
+    require_move(event.order, row.status, event.to)
+    account = state.account_of(row)
+    if event.venue_order_id:
+        row.venue_order_id = event.venue_order_id
+    if event.to == "pending_cancel" and event.request:
+        row.cancels += 1
+        limits = account.limits
+        assert limits is not None, "an order has limits"
+        account.exposure.spend(event.ts_ns, limits.message_gap_ns)
+    if event.to == "held":
+        row.at_venue_held = True
+    elif event.to == "new":
+        row.at_venue_held = False
+    if event.reason:
+        row.reason = event.reason
+    _enter(state, account, row, event.to, event.ts_ns)
+
+
+def _enter(state: State, account: Account, row: OrderRow, to: Status, ts_ns: int) -> None:
+    row.version += 1
+    row.updated_ts_ns = max(row.updated_ts_ns, ts_ns)
+    was_ended = row.ended
+    row.status = to
+    order = row.intent.order
+    if to in WAITING:
+        state.waiting[order] = ts_ns
+    else:
+        state.waiting.pop(order, None)
+    holding = account.exposure.holdings[row.intent.instrument]
+    _rehold(state, account, holding, row)
+    if to in TERMINAL and not was_ended:
+        row.ended_ts_ns = row.updated_ts_ns
+        del account.open[order]
+        account.ended.append((row.ended_ts_ns, order))
+        account.exposure.open_orders -= 1
+        if row.intent.limit_price is not None:
+            holding.unrest(row.side, row.intent.limit_price)
+        _drop_dead_deadlines(state)
+    state.dirty.add(order)
+    state.dirty.add(account.id)
+
+
+def _drop_dead_deadlines(state: State) -> None:
+    deadlines, orders = state.deadlines, state.orders
+    while deadlines:
+        row = orders.get(deadlines[0][1])
+        if row is not None and not row.ended:
+            return
+        heappop(deadlines)
+
+
+def _filled(state: State, event: OrderFilled) -> None:
+    row = state.orders[event.order]
+    account = state.account_of(row)
+    key = trade_key(event.venue, event.trade_id)
+    assert key not in account.trades, "an execution is applied once"
+    account.trades[key] = fill_content(event.order, event.qty, event.price, event.fee)
+    if row.trades is None:
+        row.trades = []
+    row.trades.append(key)
+    row.filled += event.qty - event.overfill
+    row.overfilled += event.overfill
+    row.cost += event.cost
+    row.fee += event.fee
+    holding = account.exposure.holdings[row.intent.instrument]
+    holding.qty, holding.cost, gain = average_fill(holding.qty, holding.cost, row.side * event.qty, event.cost)
+    holding.realised += gain
+    holding.fees += event.fee
+    account.exposure.cash -= event.cost + event.fee
+    if row.status in TERMINAL:
+        if event.to != row.status or row.status not in LATE_FILL:
+            raise IllegalMoveError(f"order {event.order}: late fill {row.status} -> {event.to}")
+    else:
+        require_move(event.order, row.status, event.to)
+    _enter(state, account, row, event.to, event.ts_ns)
+
+
+def fill_content(order: str, qty: int, price: int, fee: int) -> str:
+    """Return what two reports of one execution must agree on."""
+    return f"{order}/{qty}/{price}/{fee}"
+
+
+def _quarantined(state: State, event: FillQuarantined) -> None:
+    account = state.accounts.get(event.account)
+    if account is None or account.quarantined >= MAX_QUARANTINED:
+        return
+    account.quarantined += 1
+    key = trade_key(event.venue, event.trade_id)
+    account.trades.setdefault(key, f"quarantine/{event.order}/{event.qty}/{event.price}/{event.fee}")
+    state.dirty.add(account.id)
+
+
+def _refused(state: State, event: OrderRefused) -> None:
+    account = state.accounts.get(event.account)
+    if account is None or event.repeat or not event.digest:
+        return
+    account.remember(event.order, remember(event.digest, event.code.encode()))
+    state.dirty.add(f"{account.id}\x1f{event.order[:2]}")
+
+
+def _opened(state: State, event: AccountOpened) -> None:
+    assert event.account not in state.accounts, "an account is opened once"
+    state.accounts[event.account] = Account(event.account, event.currency, event.ts_ns)
+    state.dirty.add(event.account)
+
+
+def _cash(state: State, event: CashMoved) -> None:
+    account = state.accounts[event.account]
+    account.exposure.cash += event.amount
+    account.deposits[event.ref] = event.amount
+    state.dirty.add(event.account)
+
+
+def _limits(state: State, event: LimitsChanged) -> None:
+    state.accounts[event.account].limits = Limits(event.version, event.limits)
+    state.dirty.add(event.account)
+
+
+def _mode(state: State, event: ModeChanged) -> None:
+    key = mode_key(event.scope, event.account, event.target)
+    if event.new == "active":
+        state.controls.modes.pop(key, None)
+    else:
+        state.controls.modes[key] = event.new
+
+
+def _kill(state: State, event: KillChanged) -> None:
+    state.controls.killed = event.on
+    state.controls.killed_by = event.actor if event.on else ""
+
+
+def _retired(state: State, event: OrdersRetired) -> None:
+    account = state.accounts[event.account]
+    while account.ended and account.ended[0][0] <= event.ended_until_ns:
+        _, order = account.ended.popleft()
+        row = state.orders.pop(order)
+        account.remember(order, remember(intent_digest(row.intent), GONE))
+        for key in row.trades or ():
+            del account.trades[key]
+        state.dirty.add(order)
+        state.dirty.add(f"{account.id}\x1f{order[:2]}")
+    _drop_dead_deadlines(state)
+    state.dirty.add(account.id)
+
+
+_APPLY: dict[type, Callable[[State, Any], None]] = {
+    OrderAccepted: _accepted,
+    OrderMoved: _moved,
+    OrderFilled: _filled,
+    OrderRefused: _refused,
+    FillQuarantined: _quarantined,
+    AccountOpened: _opened,
+    CashMoved: _cash,
+    LimitsChanged: _limits,
+    ModeChanged: _mode,
+    KillChanged: _kill,
+    OrdersRetired: _retired,
+}

@@ -1,0 +1,1 @@
+"""Pre-trade risk: limits, exposure, rules, VaR and the gate."""

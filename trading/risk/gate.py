@@ -1,0 +1,155 @@
+"""The gate: the only place that makes an `Approved`. Every rule is asked; any doubt, of any kind, refuses."""
+
+import msgspec
+
+from trading.commands import Verb
+from trading.events import Breach, RiskInputs
+from trading.instruments import Instrument
+from trading.risk import var
+from trading.risk.checks import RULES
+from trading.risk.context import Context, Draft
+from trading.risk.controls import Controls
+from trading.risk.exposure import Exposure, ValuationError
+from trading.risk.limits import Limits
+from trading.risk.market import MarketView
+
+# A price from further in the future than this means that two clocks disagree.
+FUTURE_TOLERANCE_NS = 5 * 10**9
+
+
+class Approved(msgspec.Struct, frozen=True, gc=False):
+    """A draft that passed every rule, the price to hold it at, and the inputs that were used."""
+
+    draft: Draft
+    instrument: Instrument
+    hold_price: int
+    inputs: RiskInputs
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """Every rule that the draft breaks, and the largest quantity that would pass them all."""
+
+    breaches: tuple[Breach, ...]
+    largest: int = 0
+
+    @property
+    def code(self) -> str:
+        """Return the code of the first broken rule."""
+        return self.breaches[0].code
+
+
+class WhatIf(msgspec.Struct, frozen=True, gc=False):
+    """The answer to "what if": the verdict and the figures around it, cash in 1e-9."""
+
+    verdict: Approved | Refused
+    equity: int = 0
+    gross: int = 0
+    buying_power: int = 0
+    var_before: int = 0
+    var_after: int = 0
+    var_historical_before: int = 0
+    var_historical_after: int = 0
+
+
+def check(
+    draft: Draft, account: Exposure, limits: Limits | None, controls: Controls, market: MarketView
+) -> Approved | Refused:
+    """Return the verdict on a draft. It changes no state; a valuation may be brought up to date."""
+    try:
+        context = _context(draft, account, limits, controls, market)
+        if isinstance(context, Refused):
+            return _with_kill(context, controls)
+        return _verdict(context)
+    except ValuationError as error:
+        where = error.instrument or "the account"
+        return _with_kill(_missing(error.code, where, f"{where} cannot be valued: {error.code}"), controls)
+    except Exception as error:  # noqa: BLE001 - whatever fails inside a rule, the order does not pass
+        failed = _missing("RISK_FAILED", type(error).__name__, "a risk rule failed; nothing passes until it works")
+        return _with_kill(failed, controls)
+
+
+def what_if(draft: Draft, account: Exposure, limits: Limits | None, controls: Controls, market: MarketView) -> WhatIf:
+    """Return the verdict with equity, buying power and VaR before and after."""
+    verdict = check(draft, account, limits, controls, market)
+    try:
+        context = _context(draft, account, limits, controls, market)
+        if isinstance(context, Refused):
+            return WhatIf(verdict)
+        name, change = draft.instrument, context.var_change
+        power = context.equity * 10_000 // context.limits.body.margin_bps - account.gross
+        return WhatIf(
+            verdict,
+            context.equity,
+            account.gross,
+            power,
+            var.CENT * context.var.parametric_after(name, 0),
+            var.CENT * context.var.parametric_after(name, change),
+            var.CENT * context.var.historical_after(name, 0),
+            var.CENT * context.var.historical_after(name, change),
+        )
+    except Exception:  # noqa: BLE001 - the verdict already says what is missing
+        return WhatIf(verdict)
+
+
+def check_message(account: Exposure, limits: Limits | None, ts_ns: int, verb: Verb) -> Breach | None:
+    """Return a breach if a message that needs no other rule is over the account's rate; a cancel always passes."""
+    if verb == "cancel":
+        return None
+    if limits is None:
+        return Breach("LIMITS_MISSING", "present", "missing", message="the account has no limits")
+    if account.tat_ns - ts_ns <= limits.message_burst_ns:
+        return None
+    return Breach("MESSAGE_RATE", limits.body.message_rate, account.tat_ns - ts_ns, message="too many messages")
+
+
+def _context(
+    draft: Draft, account: Exposure, limits: Limits | None, controls: Controls, market: MarketView
+) -> Context | Refused:
+    instrument = market.instruments.get(draft.instrument)
+    if instrument is None:
+        return _missing("INSTRUMENT_UNKNOWN", draft.instrument, "no such instrument")
+    if limits is None:
+        return _missing("LIMITS_MISSING", "missing", "the account has no limits")
+    quote = market.quotes.get(draft.instrument)
+    if quote is None:
+        return _missing("PRICE_MISSING", draft.instrument, "there is no price for this instrument yet")
+    age_ns = draft.ts_ns - quote.ts_ns
+    if not -FUTURE_TOLERANCE_NS <= age_ns <= limits.price_max_age_ns:
+        return Refused((Breach("PRICE_STALE", limits.price_max_age_ns, age_ns, message="the price is too old"),))
+    if quote.mark <= 0 or draft.qty <= 0:
+        return _missing("RISK_FAILED", "not positive", "price and quantity must be positive")
+    if market.model is None or draft.instrument not in market.model.index:
+        return _missing("RISK_PARAMETERS_MISSING", draft.instrument, "no risk parameters for this instrument")
+    account.revalue(market, draft.ts_ns, limits.valuation_max_age_ns)
+    return Context(draft, instrument, account, limits, controls, market, quote)
+
+
+def _verdict(context: Context) -> Approved | Refused:
+    breaches: list[Breach] = []
+    for rule in RULES:
+        breach = rule(context)
+        if breach is not None:
+            breaches.append(breach)
+    if breaches:
+        largest = min(breach.largest for breach in breaches)
+        return Refused(tuple(breaches), largest)
+    inputs = RiskInputs(
+        context.quote.mark,
+        context.quote.ts_ns,
+        context.market.version,
+        context.limits.version,
+        context.equity,
+        context.account.gross,
+        var.CENT * var.parametric(context.quad_after),
+    )
+    return Approved(context.draft, context.instrument, context.hold_price, inputs)
+
+
+def _with_kill(refused: Refused, controls: Controls) -> Refused:
+    if not controls.killed:
+        return refused
+    return Refused((Breach("KILL_SWITCH", "off", "on", message="the kill switch is pulled"), *refused.breaches))
+
+
+def _missing(code: str, value: str, message: str) -> Refused:
+    return Refused((Breach(code, "present", value, message=message),))

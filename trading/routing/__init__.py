@@ -1,0 +1,1 @@
+"""From the journal to venues: modes, plans and the paper venue."""
