@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-import pyarrow as pa
-
+from streaming.adapters.frame_head import read_head, read_source
 from streaming.transport.client import BrokerClient, Record
 from trading.codec import CodecError, decode
 from trading.messages import DeadLetter, Source
@@ -16,43 +15,12 @@ LARGEST_WINDOW = 4_096
 LETTERS = 512
 
 
-class FrameHead(NamedTuple):
-    """What a raw frame says about itself."""
-
-    feed: str
-    seq: int
-    rows: int
-    clock_ns: int
-    eof: bool
-
-
 class Resume(NamedTuple):
     """Where a feed goes on: its next frame, its clock, and whether it has ended."""
 
     seq: int = 0
     clock_ns: int = 0
     eof: bool = False
-
-
-def read_head(payload: bytes) -> FrameHead | None:
-    """Return the head of a raw frame, or None when it cannot be read. The rows are not looked at."""
-    try:
-        with pa.ipc.open_stream(payload) as reader:
-            meta = reader.schema.metadata or {}
-            rows = reader.read_next_batch().num_rows
-        text = {name: meta[name.encode()].decode() for name in ("feed", "seq", "clock_ns", "eof")}
-        return FrameHead(text["feed"], int(text["seq"]), rows, int(text["clock_ns"]), text["eof"] == "True")
-    except (pa.ArrowException, StopIteration, OSError, ValueError, KeyError):
-        return None
-
-
-def read_source(payload: bytes) -> Source | None:
-    """Return the raw message that a `ticks` or `bars` message comes from, or None when it cannot be read."""
-    try:
-        with pa.ipc.open_stream(payload) as reader:
-            return Source.parse((reader.schema.metadata or {})[b"src"].decode())
-    except (pa.ArrowException, OSError, ValueError, KeyError):
-        return None
 
 
 async def windows_back(client: BrokerClient, topic: str, partition: int, floor: int = 0) -> AsyncIterator[list[Record]]:

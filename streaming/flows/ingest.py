@@ -14,9 +14,10 @@ from typing import Any
 import structlog
 
 from streaming.adapters.feed import Feed, FeedError
+from streaming.adapters.frame_head import FrameHead, read_head
 from streaming.flow import FlowContext
 from streaming.retries import Retries
-from streaming.tail import FrameHead, Resume, find_resume, identity, known_letters, read_head
+from streaming.tail import Resume, find_resume, identity, known_letters
 from trading.codec import MAX_MESSAGE_BYTES, encode
 from trading.market.batches import empty_frame
 from trading.market.shards import shard_of
@@ -59,7 +60,7 @@ class Ingest:
         self._letters = await known_letters(self._client, self._feed.name)
         self._clock_ns = resume.clock_ns
         _log.info("feed_opened", feed=self._feed.name, partition=self._partition, seq=resume.seq, drained=resume.eof)
-        if resume.eof:
+        if resume.eof and self._feed.progress() is not None:
             self._drained = True
             await self._feed.close()
             return
