@@ -183,13 +183,21 @@ class Lane:
         try:
             released = await self._processor.process(records)
         except Exception as error:
-            if blames_record(error):
-                suspect = self._poison.failed(self._key, first, last, error)
-                _log.error("records_failed", first=first, last=last, failures=suspect.failures, exc_info=True)
+            self._blame(first, last, error)
             raise
         self._context.observe("process_seconds", time.perf_counter() - started)
         self.position = last + 1
         self._release(released)
+
+    def _blame(self, first: int, last: int, error: Exception) -> None:
+        if not blames_record(error):
+            return
+        try:
+            suspect = self._poison.failed(self._key, first, last, error)
+        except OSError as cause:
+            _log.warning("poison_not_counted", first=first, last=last, message=str(cause))
+        else:
+            _log.error("records_failed", first=first, last=last, failures=suspect.failures, error=suspect.error)
 
     def _release(self, offset: int | None) -> None:
         if offset is None or self._revoked:

@@ -11,7 +11,7 @@ from streaming import topics
 from streaming.adapters.telemetry import Metrics
 from streaming.app import RoleApp
 from streaming.flow import Flow, FlowContext, Source, SourceFlow
-from streaming.settings import Settings
+from streaming.settings import ConfigError, Settings
 from streaming.status import Board
 from streaming.supervise import CommitWatch, PlatformError
 from streaming.transport.client import BrokerClient, BrokerError
@@ -62,7 +62,12 @@ class Platform:
             raise PlatformError(error.code, str(error), EXIT_UNAVAILABLE) from error
         consuming = [flow for flow in self._flows if isinstance(flow, Flow)]
         extra = [flow.topic for flow in consuming]
-        specs = await topics.create(self._client, self._settings, extra)
+        try:
+            specs = await topics.create(self._client, self._settings, extra)
+        except BrokerError as error:
+            if error.code == "TOPIC_MISMATCH":
+                raise ConfigError("settings", "market", f"{error}; partition counts cannot change") from None
+            raise PlatformError(error.code, str(error), EXIT_UNAVAILABLE) from error
         self.board.watch(self._client, specs, {flow.role: flow.topic for flow in consuming})
         self._sources = [f.factory(self._context(f.role)) for f in self._flows if isinstance(f, SourceFlow)]
         self._roles = [RoleApp(flow, self._context(flow.role)) for flow in consuming]
@@ -143,7 +148,9 @@ class Platform:
 
     def _is_excused(self, group: str) -> bool:
         role = next(role for role in self._roles if role.flow.role == group)
-        return not role.ready or role.guard.waiting is not None
+        # One full disk holds up the offsets of all groups, also of those that do not wait themselves.
+        waits = [other.guard.waiting for other in self._roles] + [s.stats().get("waiting") for s in self._sources]
+        return not role.ready or any(waits)
 
 
 def _stages(roles: Sequence[RoleApp]) -> list[list[RoleApp]]:

@@ -1,6 +1,7 @@
 """The status of a worker process: what it runs, how far each topic and group is, and what went wrong."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import structlog
 
 from streaming.transport.client import BrokerClient, TopicSpec
 
@@ -19,6 +21,7 @@ MAX_AGE_S = 0.5
 RATE_WINDOW_S = 5.0
 FILE = Path("status") / "streaming.json"
 
+_log = structlog.get_logger("status")
 FlowStats = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
@@ -95,11 +98,16 @@ class Board:
         self._rates.append((time.monotonic(), _ticks(self.flows(), self.feed())))
 
     def write(self) -> None:
-        """Replace the status file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Replace the status file. A full disk leaves the old one, and is no reason to fail."""
         fresh = self._path.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(self.page())))
-        fresh.replace(self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(self.page())))
+            fresh.replace(self._path)
+        except OSError as error:
+            _log.warning("status_not_written", path=str(self._path), message=str(error))
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
 
     def lags(self) -> dict[str, int]:
         """Return the lag of each group as of the last refresh."""

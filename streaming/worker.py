@@ -148,6 +148,8 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
     code = 0
 
     def over() -> bool:
+        if http.task is None or http.task.done():
+            raise PlatformError("HTTP_FAILED", "the HTTP server has stopped")
         late = for_s is not None and time.monotonic() - started >= for_s
         return stop.is_set() or late or (until_drained and platform.drained)
 

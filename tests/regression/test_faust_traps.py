@@ -193,7 +193,7 @@ class TestCommitRule:
         await fill(client, [f"{n}" for n in range(RECORDS)])
         async with hand_acked(app, lambda _: True) as seen:
             await until(lambda: len(seen) == RECORDS // 2)
-            tree = bool(app.consumer._gap[TP(TOPIC, 0)])
+            tree = bool(_inside(app, "_gap"))
             await app.consumer.commit()
             assert (await committed(client), tree) == (offset, gaps)
 
@@ -244,7 +244,7 @@ class TestTakeAfterAFailedWrite:
         app.agent(app.topic(TOPIC, value_type=bytes), name="taking")(taking)
         async with faust_app_running(app):
             await until(lambda: len(written) == 5)
-            await until(lambda: len(app.consumer._acked_index[TP(TOPIC, 0)]) in {0, RECORDS})
+            await until(lambda: len(_inside(app, "_acked_index")) in {0, RECORDS})
             await app.consumer.commit()
         assert await committed(client) == RECORDS
         assert not set(failed) & set(written)
@@ -301,3 +301,7 @@ def test_the_embedded_transport_has_the_fixes() -> None:
 
 def _queued(streams: list[Any]) -> int:
     return sum(stream.channel.queue.qsize() for stream in streams)
+
+
+def _inside(app: faust.App, name: str) -> Any:
+    return getattr(app.consumer, name)[TP(TOPIC, 0)]

@@ -1,6 +1,7 @@
 """The app factory sets every switch that keeps Faust's traps closed, and never takes Faust's own driver."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faust.contrib.asgi import faust_app_running
@@ -20,7 +21,7 @@ from tests.streaming.worker_process import lines
 
 def test_the_switches(tmp_path: Path) -> None:
     app = make_app("normalize", Settings(home=tmp_path))
-    conf = app.conf
+    conf: Any = app.conf
     assert conf.id == "normalize"
     assert conf.processing_guarantee is ProcessingGuarantee.AT_LEAST_ONCE
     assert conf.agent_supervisor is CrashingSupervisor

@@ -81,3 +81,8 @@ def test_the_file_is_whole_and_the_first_error_stays(tmp_path: Path) -> None:
     assert (page["version"], page["state"], page["pid"], page["broker"]) == (1, "failed", os.getpid(), "kafka")
     assert page["error"] == {"code": "FIRST", "message": "why"}
     assert [path.name for path in (tmp_path / FILE).parent.iterdir()] == [FILE.name]
+
+
+def test_a_file_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text("in the way")
+    Board(tmp_path, ["a"], "log").write()

@@ -1,0 +1,192 @@
+"""The platform starts roles in order, stops them from the gateway down, and names what failed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streaming import lane, platform
+from streaming.flow import Flow, FlowContext, SourceFlow
+from streaming.platform import EXIT_DRAIN, EXIT_UNAVAILABLE, Platform
+from streaming.settings import ConfigError, MarketSettings, Settings
+from streaming.supervise import PlatformError
+from streaming.transport.client import BrokerClient, BrokerError, Record
+from streaming.transport.connect import connect
+from tests.streaming.poll import until
+from tests.streaming.probe_flow import FLOW, SOURCE, TOPIC
+from tests.streaming.worker_process import give, lines
+
+Made = Callable[..., Platform]
+
+
+class Copy:
+    """Writes each record of `ticks.raw` to `ticks`; what it gets on close counts too."""
+
+    def __init__(self, context: FlowContext, topic: str, partition: int) -> None:
+        self.client = context.client
+        self.next = 0
+
+    async def open(self) -> int | None:
+        return None
+
+    async def process(self, records: Sequence[Record]) -> int | None:
+        await self.client.append("ticks", 0, [(record.key, record.value) for record in records])
+        self.next = records[-1].offset + 1
+        return self.next
+
+    async def tick(self) -> int | None:
+        return None
+
+    async def close(self) -> int | None:
+        await self.client.append("ticks", 0, [(None, b"last")])
+        return self.next
+
+    def stats(self) -> Mapping[str, Any]:
+        return {"copied": self.next}
+
+
+class Last(Copy):
+    """Remembers what came."""
+
+    seen: list[bytes | None]
+
+    def __init__(self, context: FlowContext, topic: str, partition: int) -> None:
+        super().__init__(context, topic, partition)
+        if partition == 0:
+            type(self).seen = []
+
+    async def process(self, records: Sequence[Record]) -> int | None:
+        self.seen.extend(record.value for record in records)
+        self.next = records[-1].offset + 1
+        return self.next
+
+    async def close(self) -> int | None:
+        return self.next or None
+
+
+class Broken:
+    """A source that cannot go on."""
+
+    async def run(self) -> None:
+        raise BrokerError("APPEND_REFUSED", "the broker said no")
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
+    def stats(self) -> Mapping[str, Any]:
+        return {"name": "broken"}
+
+
+class Refusing:
+    """A broker that cannot be reached."""
+
+    async def start(self) -> None:
+        raise BrokerError("UNREACHABLE", "no broker", retriable=True)
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Made]:
+    running: list[Platform] = []
+
+    def make(*flows: Flow | SourceFlow, client: Any = connect, **settings: Any) -> Platform:
+        running.append(Platform(Settings(home=tmp_path, **settings), flows, client))
+        return running[-1]
+
+    yield make
+    for one in running:
+        await one.stop()
+
+
+async def until_ready(one: Platform) -> None:
+    await one.watch(lambda: one.board.state == "ready")
+
+
+async def test_a_stop_works_from_the_gateway_down(tmp_path: Path, made: Made) -> None:
+    one = made(Flow("last", "ticks", Last), Flow("copy", "ticks.raw", Copy))
+    await one.start()
+    await until_ready(one)
+    client: BrokerClient = connect(f"log://{tmp_path}/log")
+    await client.start()
+    await client.append("ticks.raw", 0, [(None, b"a"), (None, b"b")])
+    await one.drain()
+    assert Last.seen == [b"a", b"b", b"last"]
+    assert await client.committed("last", "ticks", 0) == 3
+    assert await client.committed("copy", "ticks.raw", 0) == 2
+    assert one.board.state == "draining"
+    await client.stop()
+
+
+async def test_a_drain_is_bounded_and_loses_nothing(
+    tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "DRAIN_S", 0.2)
+    monkeypatch.setattr(lane, "REVOKE_WAIT_S", 0.05)
+    give(tmp_path, "a", "hang")
+    one = made(SOURCE, FLOW)
+    await one.start()
+    await until_ready(one)
+    await until(lambda: one.drained)
+    with pytest.raises(PlatformError, match="not drained within") as caught:
+        await one.drain()
+    assert (caught.value.code, caught.value.exit_code) == ("DRAIN_TIMEOUT", EXIT_DRAIN)
+    await one.stop()
+    assert lines(tmp_path) == []
+
+
+async def test_the_page_after_a_stop_is_the_last_word(tmp_path: Path, made: Made) -> None:
+    give(tmp_path, "a", "b")
+    one = made(SOURCE, FLOW)
+    await one.start()
+    await until(lambda: one.drained)
+    await one.drain()
+    await one.stop()
+    page = one.board.page()
+    assert page["groups"]["probe"] == {"topic": TOPIC, "committed": {"0": 2}, "lag": 0}
+    assert (page["flows"]["probe"]["0"]["rows"], page["feed"]["frames"]) == (2, 2)
+
+
+async def test_a_broken_source_is_named(made: Made) -> None:
+    one = made(SourceFlow("broken", lambda _: Broken()), FLOW)
+    await one.start()
+    with pytest.raises(PlatformError, match="the broker said no") as caught:
+        await one.watch(lambda: False)
+    assert caught.value.code == "APPEND_REFUSED"
+
+
+async def test_no_broker_is_unavailable(made: Made) -> None:
+    one = made(FLOW, client=lambda *_, **__: Refusing())
+    with pytest.raises(PlatformError) as caught:
+        await one.start()
+    assert (caught.value.code, caught.value.exit_code) == ("UNREACHABLE", EXIT_UNAVAILABLE)
+
+
+async def test_another_partition_count_is_a_wrong_setting(made: Made) -> None:
+    one = made(FLOW, market=MarketSettings(shards=2))
+    await one.start()
+    await one.stop()
+    other = made(FLOW, market=MarketSettings(shards=3))
+    with pytest.raises(ConfigError, match="partition counts cannot change") as caught:
+        await other.start()
+    assert caught.value.key == "market"
+
+
+async def test_not_ready_while_a_state_is_opened(made: Made) -> None:
+    gate = asyncio.Event()
+
+    class Slow(Last):
+        async def open(self) -> int | None:
+            await gate.wait()
+            return None
+
+    one = made(Flow("slow", "ticks", Slow))
+    assert one.board.reasons() == ["roles are not started"]
+    await one.start()
+    assert one.board.reasons() == ["slow has no partitions or opens its state"]
+    gate.set()
+    await until_ready(one)
+    assert one.board.reasons() == []
