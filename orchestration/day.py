@@ -15,7 +15,7 @@ with sourced as (
         partition by instrument, kind, date, trade_id order by src_partition, src_offset, src_row) end as print
     from sourced where copy = 1
 )
-select * exclude (src_partition, src_offset, src_row, copy, print) from printed where print = 1
+select * exclude (copy, print) from printed where print = 1
 order by instrument, ts, trade_id nulls last, src_partition, src_offset, src_row
 """
 _BARS = """
@@ -49,12 +49,17 @@ class Cleaned:
 
 def clean_ticks(bronze: pa.Table, schema: pa.Schema) -> Cleaned:
     """Return each tick once, in order of (instrument, ts, trade_id); the first source wins."""
-    return _cleaned(_TICKS, bronze, schema)
+    return _cleaned(query(_TICKS, bronze=bronze), bronze, schema)
 
 
 def clean_bars(bronze: pa.Table, schema: pa.Schema) -> Cleaned:
     """Return the latest revision of each bar, in order of (instrument, interval, ts)."""
-    return _cleaned(_BARS, bronze, schema)
+    return _cleaned(query(_BARS, bronze=bronze), bronze, schema)
+
+
+def ticks_once(bronze: pa.Table) -> pa.Table:
+    """Return each tick once, with its source."""
+    return query(_TICKS, bronze=bronze)
 
 
 def prints(ticks: pa.Table) -> pa.Table:
@@ -73,6 +78,6 @@ def repeated_bars(bronze: pa.Table) -> int:
     return int(bronze.num_rows - row(_BARS_ONCE, bronze=bronze)["n"])
 
 
-def _cleaned(sql: str, bronze: pa.Table, schema: pa.Schema) -> Cleaned:
-    table = query(sql, bronze=bronze).select(schema.names).cast(schema)
+def _cleaned(found: pa.Table, bronze: pa.Table, schema: pa.Schema) -> Cleaned:
+    table = found.select(schema.names).cast(schema)
     return Cleaned(table, bronze.num_rows, bronze.num_rows - table.num_rows)

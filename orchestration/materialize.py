@@ -19,7 +19,10 @@ def materialize_days(home: Path, dates: Sequence[date]) -> dict[str, dict[str, d
     folder = home.absolute() / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("DAGSTER_HOME", str(folder))
-    here = {"resources": {"home": {"config": {"root": str(home.absolute())}}}}
+    here = {
+        "resources": {"home": {"config": {"root": str(home.absolute())}}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
     definitions = defs()
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         outcome = {"bronze": _run(definitions, BRONZE_JOB, None, instance, here)}
