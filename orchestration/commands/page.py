@@ -65,6 +65,13 @@ class Page:
         return bool(self.feed.get("drained")) and not any(self.lags.values()) and self.pending_rows == 0
 
     @property
+    def ended(self) -> bool:
+        """Tell whether a finite feed has ended and only the sinks have work left, which a stop makes them finish."""
+        return bool(self.feed.get("drained")) and not any(
+            lag for name, lag in self.lags.items() if not name.startswith(SINK)
+        )
+
+    @property
     def error(self) -> str | None:
         """Return the worker's own account of why it cannot go on."""
         error = self.raw.get("error")

@@ -72,7 +72,7 @@ def build(
     return {
         "machine": machine(),
         "run_s": round(outcome.run_s, 3),
-        "drained": outcome.drained,
+        "drained": page.drained,
         "restarts": outcome.restarts,
         "ticks": page.ticks,
         "ticks_per_s": round(page.ticks / outcome.run_s, 1) if outcome.run_s else 0.0,

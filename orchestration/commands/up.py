@@ -57,11 +57,10 @@ class StopRequests:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the exit code so far, how long it ran, whether the feed was drained, the last worker's pid."""
+    """How a run ended: the exit code so far, from start to drained in seconds, restarts, the last worker's pid."""
 
     exit_code: int
     run_s: float
-    drained: bool
     restarts: int
     pid: int | None
 
@@ -77,16 +76,17 @@ class Platform:
         self._page: pages.Page | None = None
 
     def run(self, for_s: float | None) -> Outcome:
-        """Run until asked to stop, until `for_s` is over or the feed is drained, or until the worker stays down."""
+        """Run until asked to stop, until `for_s` is over or the feed has ended, or until the worker stays down."""
         began = time.monotonic()
         try:
             self._start()
-            drained = self._watch(None if for_s is None else began + for_s)
-            run_s = time.monotonic() - began
+            self._watch(None if for_s is None else began + for_s)
             pid = self._worker.pid
         finally:
-            self._stop()
-        return Outcome(self._exit_code, run_s, drained, self._worker.restarts, pid)
+            self._stop_worker()
+            run_s = time.monotonic() - began
+            self._stop_dagster()
+        return Outcome(self._exit_code, run_s, self._worker.restarts, pid)
 
     def _start(self) -> None:
         if self._dagster:
@@ -95,7 +95,7 @@ class Platform:
             process.start()
         self._view.addresses(self._plan.addresses)
 
-    def _watch(self, until: float | None) -> bool:
+    def _watch(self, until: float | None) -> None:
         refresh_at = 0.0
         while not self._requests.any() and not self._exit_code:
             for process in (self._worker, *self._dagster):
@@ -106,12 +106,11 @@ class Platform:
                 refresh_at = time.monotonic() + REFRESH_S
                 self._page = pages.fetch(*self._plan.http)
                 self._view.refresh(self._page)
-                if until is not None and self._page is not None and self._page.drained:
-                    return True
+                if until is not None and self._page is not None and self._page.ended:
+                    return
             if until is not None and time.monotonic() >= until:
-                return False
+                return
             time.sleep(TURN_S)
-        return self._page is not None and self._page.drained
 
     def _answer(self, crash: Crash, is_worker: bool) -> None:
         name = crash.child.command.name
@@ -127,12 +126,14 @@ class Platform:
         else:
             self._view.note(f"{words}; it stays down, market data goes on without it", process=name, code=crash.code)
 
-    def _stop(self) -> None:
+    def _stop_worker(self) -> None:
         self._view.note("stopping: the worker first, it drains ...")
         code = self._worker.stop(WORKER_GRACE_S, self._requests.second)
         if code not in (0, None) and not self._exit_code:
             self._exit_code = EXIT_FAILED
             self._view.note(f"the worker did not stop cleanly (code {code}); what was acknowledged is kept")
+
+    def _stop_dagster(self) -> None:
         for process in self._dagster:
             process.stop(DAGSTER_GRACE_S, self._requests.second)
 

@@ -47,6 +47,13 @@ def test_drained_needs_the_feed_the_groups_and_the_sinks(change: dict[str, objec
     assert not Page(DRAINED | change).drained
 
 
+def test_a_feed_has_ended_when_only_sinks_have_work_left() -> None:
+    late = {"sink-ticks": {"topic": "ticks", "lag": 3}}
+    assert Page(DRAINED | {"groups": late}).ended
+    assert not Page(DRAINED | {"groups": late | {"normalize": {"topic": "ticks.raw", "lag": 1}}}).ended
+    assert not Page(PAGE).ended
+
+
 def test_fetch_reads_a_served_page(free_port: int) -> None:
     serve(free_port, PAGE)
     page = pages.fetch("127.0.0.1", free_port)

@@ -9,7 +9,7 @@ from orchestration.commands.failure import EXIT_CONFIG, CommandError
 from orchestration.commands.plan import Plan
 from orchestration.commands.view import View
 
-OUTCOME = up.Outcome(0, 1.0, drained=False, restarts=0, pid=None)
+OUTCOME = up.Outcome(0, 1.0, restarts=0, pid=None)
 
 
 def test_a_report_needs_an_end(tmp_path: Path) -> None:
