@@ -113,8 +113,9 @@ class Lake(LakeReads):
             except (LakeError, DeltaError, OSError):
                 self._discard_uncommitted(table, added)
                 raise
+            version = _delta(handle).version()
             self._maintain(table, handle)
-            return Appended(_delta(handle).version(), written)
+            return Appended(version, written)
 
     def _commit_once(
         self,
@@ -240,8 +241,9 @@ class Lake(LakeReads):
                     files.discard(self.path(table), added)
                     self._load(table, handle)
                     continue
+                version = _delta(handle).version()
                 self._maintain(table, handle)
-                return Appended(_delta(handle).version(), written=True)
+                return Appended(version, written=True)
             else:
                 raise LakeError("COMMIT_CONTENTION", f"{table.name}: other writers won each time", retriable=True)
             return Appended(_delta(handle).version(), written=False)
@@ -360,6 +362,7 @@ class Lake(LakeReads):
         folder = self.path(table)
         version = _delta(handle).version()
         _delta(handle).create_checkpoint()
+        self._on_step("checkpoint_written")
         for path in (files.checkpoint_path(folder, version), folder / files.LOG_FOLDER / "_last_checkpoint"):
             self._disk.sync(path)
         self._disk.sync(folder / files.LOG_FOLDER)
