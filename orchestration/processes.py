@@ -42,6 +42,7 @@ class Child:
 
     def __init__(self, command: Command) -> None:
         self.command = command
+        self._asked: list[psutil.Process] | None = None
         self.log_start = _open_log_end(command.log)
         with command.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -63,11 +64,17 @@ class Child:
         """Return the exit code (negative: the signal), or None while it runs."""
         return self._process.poll()
 
+    def ask(self) -> list[psutil.Process]:
+        """Ask it to stop with SIGTERM, once; return what it had started by then."""
+        if self._asked is None:
+            self._asked = _descendants(self.pid)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        return self._asked
+
     def stop(self, grace_s: float, hurry: Callable[[], bool]) -> int:
-        """Ask with SIGTERM and wait; kill after `grace_s` or as soon as `hurry()`. Return the exit code."""
-        family = _descendants(self.pid)
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        """Ask and wait; kill after `grace_s` or as soon as `hurry()`. Return the exit code."""
+        family = self.ask()
         deadline = time.monotonic() + grace_s
         while self.poll() is None and time.monotonic() < deadline and not hurry():
             time.sleep(POLL_S)
@@ -149,6 +156,12 @@ class Supervised:
             self.restarts += 1
             self.start()
         return None
+
+    def ask(self) -> None:
+        """Ask it to stop, without waiting; `stop` follows."""
+        self._due_s = None
+        if self._child is not None:
+            self._child.ask()
 
     def stop(self, grace_s: float, hurry: Callable[[], bool]) -> int | None:
         """Stop it for good; return the exit code, or None if it was not running."""

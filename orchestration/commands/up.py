@@ -129,11 +129,14 @@ class Platform:
     def _stop_worker(self) -> None:
         self._view.note("stopping: the worker first, it drains ...")
         code = self._worker.stop(WORKER_GRACE_S, self._requests.second)
+        self._view.refresh(pages.last(self._plan.home))
         if code not in (0, None) and not self._exit_code:
             self._exit_code = EXIT_FAILED
             self._view.note(f"the worker did not stop cleanly (code {code}); what was acknowledged is kept")
 
     def _stop_dagster(self) -> None:
+        for process in self._dagster:
+            process.ask()
         for process in self._dagster:
             process.stop(DAGSTER_GRACE_S, self._requests.second)
 

@@ -98,7 +98,7 @@ class LiveView:
     def refresh(self, page: Page | None) -> None:
         """Draw the table."""
         rows = figures(page) if page is not None else {"state": "starting"}
-        table = Table(show_header=False, title="trade up  (Ctrl-C stops cleanly)", title_justify="left")
+        table = Table(show_header=False, title="trade up - Ctrl-C stops cleanly", title_justify="left", min_width=48)
         table.add_column(style="cyan", no_wrap=True)
         table.add_column()
         for name, value in rows.items():
