@@ -32,9 +32,9 @@ class IdSet:
 
     def merge(self, owner: Array, page: Array, bits: Array) -> Array | None:
         """Or `bits` into the words of distinct (owner, page) keys; return the words before, or None when full."""
+        if self.words + len(owner) > self._max_words:
+            return None
         if 2 * (self.words + len(owner)) > len(self._owner):
-            if self.words + len(owner) > self._max_words:
-                return None
             self._grow(len(owner))
         slots = self._slots(owner.astype(np.int32), page)
         before = self._bits[slots]

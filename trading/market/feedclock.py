@@ -17,6 +17,7 @@ class FeedClock:
     def __init__(self, policy: MarketPolicy) -> None:
         self._policy = policy
         self.clock_ns = 0
+        self.before_ns = 0
         self.watermark_ns = 0
         self.last_seq: dict[str, int] = {}
         self.gap_pending: set[str] = set()
@@ -53,4 +54,5 @@ class FeedClock:
                 raise CodecError("BAD_CLOCK", f"the feed's clock leaps from {self.clock_ns} to {clock_ns} ns")
             self.clock_ns = clock_ns
         self.leap_run = 0
+        self.before_ns = self.clock_ns
         self.clock_ns = max(self.clock_ns, clock_ns)

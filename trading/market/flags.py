@@ -5,7 +5,7 @@ GAP = 1
 CROSS = 2
 """The bid is above the ask."""
 STALE = 4
-"""The tick was older than `stale_after` by the feed's clock when it arrived."""
+"""The tick was older than `stale_after` by the feed's clock before its frame (a replayed frame may span minutes)."""
 SUSPICIOUS = 8
 """The feed itself marks the tick as suspicious."""
 LATE = 16

@@ -148,7 +148,7 @@ class Lane:
             flags |= GAP
         if checked.quotes:
             flags[(checked.bid > checked.ask) & (checked.ask != ABSENT)] |= CROSS
-        oldest, stale = int(ts.min()), self.clock.clock_ns - self._policy.stale_after_ns
+        oldest, stale = int(ts.min()), self.clock.before_ns - self._policy.stale_after_ns
         if oldest < stale:
             flags[ts < stale] |= STALE
         if frame.suspicious.any():

@@ -22,6 +22,9 @@ from trading.messages import DeadLetter, Price, Reject, Source
 from trading.schemas import TICKS_RAW
 
 INT64 = range(-(2**63), 2**63)
+# What a dictionary column may hold, so that no accepted frame makes a message that is too large.
+MAX_TEXTS = 4_096
+MAX_TEXT_CHARS = 64
 
 
 @dataclass(slots=True)
@@ -115,4 +118,8 @@ def _decode(payload: bytes) -> RawBatch:
     for name in ("seq", "clock_ns", "recv_ns"):
         if getattr(frame, name) not in INT64:
             raise CodecError("BAD_FIELD", f"{name} does not fit 64 bits")
+    for name in ("symbol", "exchange", "condition"):
+        texts, _ = getattr(frame, name)
+        if len(texts) > MAX_TEXTS or max(map(len, texts), default=0) > MAX_TEXT_CHARS:
+            raise CodecError("BAD_FIELD", f"{name} holds over {MAX_TEXTS} texts or one over {MAX_TEXT_CHARS} characters")
     return frame
