@@ -202,6 +202,7 @@ class Lake(LakeReads):
         dropped = 0
         while True:
             with self._open(table) as handle:
+                self._load(table, handle)
                 chosen = compaction.choose(_data_files(handle, day))
             if not chosen:
                 return dropped
@@ -226,6 +227,7 @@ class Lake(LakeReads):
     ) -> Appended:
         """Replace files of one date by one that holds `content(files)`; None means that there is nothing to do."""
         with self._open(table) as handle:
+            self._load(table, handle)
             for _ in range(COMMIT_ATTEMPTS):
                 removed = [file for file in _data_files(handle, day) if only is None or file.path in only]
                 rows = content(removed)
@@ -251,6 +253,7 @@ class Lake(LakeReads):
     def vacuum(self, table: Table, retention_hours: int = VACUUM_HOURS) -> list[str]:
         """Delete data files that left the table that long ago, and fold old history. 0 hours: no one else may read."""
         with self._open(table) as handle:
+            self._load(table, handle)
             dropped: list[str] = _delta(handle).vacuum(
                 retention_hours,
                 dry_run=False,
@@ -303,6 +306,9 @@ class Lake(LakeReads):
             try:
                 if handle.delta is None:
                     self._prepare(table, handle)
+                elif not files.commit_path(self.path(table), handle.delta.version()).exists():
+                    # Archived while this table was idle: Delta cannot compare a new commit with what came since.
+                    self._load(table, handle)
                 yield handle
             except BaseException as error:
                 handle.delta = None

@@ -14,7 +14,9 @@ START_S = 2.0
 RUN_S = 1.2
 
 
-def sweep(home: Path, file: Path, kills: int, *, speed: int = SPEED, seed: int = SEED, **env: str) -> list[float]:
+def sweep(
+    home: Path, file: Path, kills: int, *, speed: int = SPEED, seed: int = SEED, broker: str = "log://"
+) -> list[float]:
     """Kill `kills` times, then let the feed end; return the seconds from start to ready of each start that got there.
 
     Two of three kills strike while it runs, the others while it starts.
@@ -22,7 +24,7 @@ def sweep(home: Path, file: Path, kills: int, *, speed: int = SPEED, seed: int =
     rng = random.Random(seed)
     ready_s: list[float] = []
     arguments = ("--until-drained", "--feed", f"replay:{file}?speed={speed}")
-    env = {"TRADE_FEED__BATCH_ROWS": BATCH_ROWS, "TRADE_SINK__MAX_SECONDS": "0.5"} | env
+    env = {"TRADE_FEED__BATCH_ROWS": BATCH_ROWS, "TRADE_SINK__MAX_SECONDS": "0.5", "TRADE_BROKER": broker}
     for _ in range(kills):
         with WorkerProcess(home, *arguments, env=env) as worker:
             if rng.random() < 1 / 3:
@@ -39,9 +41,9 @@ def sweep(home: Path, file: Path, kills: int, *, speed: int = SPEED, seed: int =
     return ready_s
 
 
-def undisturbed(home: Path, file: Path, *, speed: int = SPEED, **env: str) -> None:
+def undisturbed(home: Path, file: Path, *, speed: int = SPEED, broker: str = "log://") -> None:
     """Replay the same feed without a kill."""
-    sweep(home, file, 0, speed=speed, **env)
+    sweep(home, file, 0, speed=speed, broker=broker)
 
 
 def _hold(seconds: float) -> None:

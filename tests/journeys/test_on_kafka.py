@@ -1,0 +1,47 @@
+"""The same journeys on a real Apache Kafka: all prints arrive once, and a killed process loses and doubles nothing."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys import evidence, kills
+from tests.kafka_node import KafkaNode
+
+TRADES = "us_equity_trades_20131007.parquet"
+ROWS = 100_000
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def own_node(kafka_node: KafkaNode, tmp_path: Path) -> Iterator[KafkaNode]:
+    """Yield a node with empty topics; the session's node says whether one can run here."""
+    folder = tmp_path / "kafka"
+    folder.mkdir()
+    node = KafkaNode(folder)
+    node.start()
+    yield node
+    node.stop()
+
+
+def test_prints_arrive_once_in_spite_of_kills(
+    own_node: KafkaNode, tmp_path: Path, shared_data: Callable[[str], Path]
+) -> None:
+    file = evidence.cut(shared_data(TRADES), tmp_path / "day.parquet", 0, ROWS)
+    home = tmp_path / "home"
+    kills.sweep(home, file, 3, broker=own_node.url)
+    totals = evidence.reconcile(home)
+    assert totals["ticks_in"] == totals["ticks_out"] == ROWS
+    assert evidence.duplicate_rows(home) == 0
+    for interval in ("1m", "1h", "1d"):
+        assert evidence.bars(home, interval) == evidence.bars_of_file(file, interval), interval
+
+
+@pytest.mark.soak
+def test_a_whole_real_day(own_node: KafkaNode, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    file = shared_data(TRADES)
+    kills.undisturbed(tmp_path / "home", file, speed=0, broker=own_node.url)
+    assert evidence.reconcile(tmp_path / "home")["ticks_out"] == 388_417
+    for interval in ("1m", "1h", "1d"):
+        assert evidence.bars(tmp_path / "home", interval) == evidence.bars_of_file(file, interval), interval
