@@ -10,7 +10,7 @@ import pyarrow as pa
 from streaming.adapters.lake import Lake, LakeError, OffsetRange, arrow_schema
 from trading.schemas import Table
 
-MISSING = "TABLE_MISSING"
+FOREIGN = "TABLE_SCHEMA_MISMATCH"
 # A sink commits each 10 s, so a second look nearly always finds the table at rest.
 STABLE_ATTEMPTS = 5
 
@@ -54,6 +54,16 @@ class LakeIO:
     def version(self, table: Table) -> int | None:
         """Return the newest version, or None where the table does not exist."""
         return self._lake.version(table) if self._lake.exists(table) else None
+
+    def foreign(self, table: Table) -> str | None:
+        """Return what is wrong with the columns on the disk, or None if they are the declared ones."""
+        try:
+            self.version(table)
+        except LakeError as error:
+            if error.code != FOREIGN:
+                raise
+            return str(error)
+        return None
 
     def read(self, table: Table, day: date) -> pa.Table:
         """Return the rows of one date; none where the table does not exist."""
@@ -116,7 +126,3 @@ class LakeIO:
     def histogram(self, table: Table) -> dict[str, int]:
         """Return the number of files in each class of size."""
         return self._lake.size_histogram(table) if self._lake.exists(table) else {}
-
-    def schema(self, table: Table) -> pa.Schema:
-        """Return the columns as they are on the disk; the declared ones where the table does not exist."""
-        return self._lake.read(table, dates=[]).schema if self._lake.exists(table) else arrow_schema(table)

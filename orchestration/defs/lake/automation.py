@@ -6,14 +6,13 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from orchestration import due
-from orchestration.catalog import DAYS, FIRST_DAY, by_layer, table_key
+from orchestration.catalog import FIRST_DAY, by_layer, table_key
 from orchestration.home import Home
 from trading.schemas import BARS_V1, CLEAN_BARS_V1, CLEAN_TICKS_V1, TICKS_V1
 
 CLEAN_DAY = dg.define_asset_job(
     "clean_day",
     selection=[table_key(CLEAN_TICKS_V1), table_key(CLEAN_BARS_V1)],
-    partitions_def=DAYS,
     description="Clean one day of ticks and bars, with every check.",
 )
 CHECK_BRONZE = dg.define_asset_job(

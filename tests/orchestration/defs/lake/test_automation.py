@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from orchestration.catalog import table_key
-from orchestration.defs.lake.automation import clean_other_days
 from orchestration.definitions import defs
+from orchestration.defs.lake.automation import clean_other_days
 from orchestration.home import Home
 from tests.orchestration.lakes import DAY, append, fill, ticks
 from trading.schemas import BARS_V1, CLEAN_BARS_V1, CLEAN_TICKS_V1, TICKS_V1
@@ -33,7 +33,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def _ask(
     loaded: dg.Definitions, instance: dg.DagsterInstance, at: datetime, cursor: Any = None
 ) -> tuple[set[tuple[str, str | None]], Any]:
-    found = dg.evaluate_automation_conditions(loaded, instance, evaluation_time=at, cursor=cursor)
+    found = dg.evaluate_automation_conditions(
+        loaded, instance, asset_selection=dg.AssetSelection.all(), evaluation_time=at, cursor=cursor
+    )
     keys = (table_key(CLEAN_TICKS_V1), table_key(CLEAN_BARS_V1))
     asked = {(key.path[-1], day) for key in keys for day in found.get_requested_partitions(key)}
     return asked, found.cursor
@@ -42,11 +44,6 @@ def _ask(
 def _commit(instance: dg.DagsterInstance) -> None:
     for table in (TICKS_V1, BARS_V1):
         instance.report_runless_asset_event(dg.AssetMaterialization(table_key(table)))
-
-
-def _cleaned(instance: dg.DagsterInstance) -> None:
-    for table in (CLEAN_TICKS_V1, CLEAN_BARS_V1):
-        instance.report_runless_asset_event(dg.AssetMaterialization(table_key(table), partition=TODAY))
 
 
 def test_today_is_asked_for_as_soon_as_there_is_data(loaded: dg.Definitions, instance: dg.DagsterInstance) -> None:
@@ -71,9 +68,12 @@ def test_today_is_cleaned_each_ten_minutes_while_data_comes(
     asked, cursor = _ask(loaded, instance, start + timedelta(minutes=1), cursor)
     assert asked == set(), "the turn of the clock has not come"
     asked, cursor = _ask(loaded, instance, start + timedelta(minutes=11), cursor)
-    assert {name for name, _ in asked} == {"clean_ticks_v1", "clean_bars_v1"}
+    assert asked == set(), "nothing new came since the turn of the clock"
+    _commit(instance)
     asked, cursor = _ask(loaded, instance, start + timedelta(minutes=12), cursor)
-    assert asked == set()
+    assert {name for name, _ in asked} == {"clean_ticks_v1", "clean_bars_v1"}
+    asked, cursor = _ask(loaded, instance, start + timedelta(minutes=13), cursor)
+    assert asked == set(), "once for each turn"
 
 
 def _look(home: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
