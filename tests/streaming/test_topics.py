@@ -10,7 +10,7 @@ from trading.schemas import TOPICS
 
 
 def settings(**market: int) -> Settings:
-    return Settings(market=MarketSettings(**market))  # type: ignore[arg-type]
+    return Settings(market=MarketSettings.model_validate(market))
 
 
 def test_counts_follow_the_settings() -> None:
