@@ -36,7 +36,7 @@ bench: .venv/.ready ## run every benchmark program
 	@for name in $(BENCHES); do $(TRADE) bench $$name || exit 1; done
 
 kafka: .venv/.ready ## fetch Apache Kafka and start one node on this machine
-	@$(PY) deploy/kafka/node.py $(ARGS)
+	@$(PY) deploy/kafka/node.py start $(ARGS)
 
 debian: ## fetch Chromium and promtool with apt, for the tests that use them
 	@deploy/debian.sh
