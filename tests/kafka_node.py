@@ -1,6 +1,7 @@
 """A real single-node Apache Kafka for tests: own free ports, own data folder, stopped at the end of the session."""
 
 import importlib.util
+import signal
 import socket
 import subprocess
 import time
@@ -71,6 +72,16 @@ class KafkaNode:
             self._process.kill()
             self._process.wait(STOP_S)
             self._process = None
+
+    def pause(self) -> None:
+        """Stop answering without closing a connection."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End the broker cleanly."""

@@ -225,6 +225,11 @@ class Broker:
             _refuse(turn, self._failed)
         self._unacknowledged = []
 
+    @property
+    def compacting(self) -> bool:
+        """Return whether a compaction is under way."""
+        return bool(self._compacting)
+
     async def _compact(self, partition: Partition) -> None:
         sealed = partition.log.sealed
         active = snapshot(partition.log.active)

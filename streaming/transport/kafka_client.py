@@ -1,144 +1,29 @@
 """`BrokerClient` on Apache Kafka: an idempotent producer with one ordered writer for each partition."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    TopicAlreadyExistsError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError, Record, TopicSpec
+from streaming.transport.kafka_writer import Messages, PartitionWriter, broker_error
 from streaming.transport.topics import check_same_partitions
 
 PRODUCE_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
 BATCH_BYTES = 256 << 10
 OVERHEAD_BYTES = 64 << 10
-QUEUE_MAX = 10_000
 POLL_MS = 500
 READ_STALL_MS = 20_000
 READ_RECORDS = 5_000
 TOPIC_READY_S = 15.0
 T = TypeVar("T")
-Messages = Sequence[tuple[bytes | None, bytes | None]]
-
-
-def broker_error(error: KafkaError | BrokerError, where: str) -> BrokerError:
-    """Translate an error of aiokafka; ours stays as it is."""
-    if isinstance(error, BrokerError):
-        return error
-    if isinstance(error, KafkaTimeoutError):
-        return BrokerError("PRODUCE_TIMEOUT", f"{where}: no acknowledgement in time, outcome unknown", retriable=True)
-    if isinstance(error, KafkaConnectionError):
-        return BrokerError("BROKER_UNREACHABLE", f"{where}: {error}. Is Kafka running?", retriable=True)
-    if isinstance(error, MessageSizeTooLargeError):
-        return BrokerError("MESSAGE_TOO_LARGE", f"{where}: over {MAX_MESSAGE_BYTES} bytes in a message")
-    if isinstance(error, UnknownTopicOrPartitionError):
-        return BrokerError("TOPIC_UNKNOWN", f"{where}: no such topic partition. Create it.")
-    return BrokerError("BROKER_FAILED", f"{where}: {error!r}", retriable=bool(error.retriable))
-
-
-class PartitionWriter:
-    """Sends what is queued for one partition, one batch after the other: concurrent sends would swap their order."""
-
-    def __init__(self, producer: AIOKafkaProducer, tp: TopicPartition, check: Callable[[], Awaitable[None]]) -> None:
-        self._producer = producer
-        self._tp = tp
-        self._check = check
-        self._checked = False
-        self._queue: deque[tuple[Messages, asyncio.Future[int]]] = deque()
-        self._task: asyncio.Task[None] | None = None
-
-    def put(self, messages: Messages) -> asyncio.Future[int]:
-        """Queue messages; the future holds the offset of the first."""
-        if len(self._queue) >= QUEUE_MAX:
-            raise BrokerError("QUEUE_FULL", f"{self._tp}: {QUEUE_MAX} appends are waiting already", retriable=True)
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._queue.append((messages, done))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        return done
-
-    async def drain(self) -> None:
-        """Wait until nothing is queued."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    async def _run(self) -> None:
-        while self._queue:
-            taken, self._queue = list(self._queue), deque()
-            await self._send(taken)
-        self._task = None
-
-    async def _send(self, taken: list[tuple[Messages, asyncio.Future[int]]]) -> None:
-        load = BatchLoad(self._producer, self._tp)
-        try:
-            if not self._checked:
-                await self._check()
-                self._checked = True
-            for messages, done in taken:
-                for number, (key, value) in enumerate(messages):
-                    if not load.add(key, value):
-                        await load.send()
-                        load.add(key, value)
-                    if number == 0:
-                        load.begin(done)
-                load.end(done)
-            await load.send()
-        except (KafkaError, BrokerError) as error:
-            refusal = broker_error(error, f"{self._tp.topic}[{self._tp.partition}]")
-            for _, done in taken:
-                if not done.done():
-                    done.set_exception(refusal)
-                    done.exception()
-
-
-class BatchLoad:
-    """The batch being filled, and the appends that begin and end in it."""
-
-    def __init__(self, producer: AIOKafkaProducer, tp: TopicPartition) -> None:
-        self._producer = producer
-        self._tp = tp
-        self._batch = producer.create_batch()
-        self._begun: list[tuple[asyncio.Future[int], int]] = []
-        self._ended: list[asyncio.Future[int]] = []
-        self._first: dict[asyncio.Future[int], int] = {}
-
-    def add(self, key: bytes | None, value: bytes | None) -> bool:
-        """Add one message; return False if the batch is full."""
-        return self._batch.append(key=key, value=value, timestamp=None) is not None
-
-    def begin(self, done: asyncio.Future[int]) -> None:
-        """Note that the message added last is the first one of an append."""
-        self._begun.append((done, self._batch.record_count() - 1))
-
-    def end(self, done: asyncio.Future[int]) -> None:
-        """Note that an append is complete with the message added last."""
-        self._ended.append(done)
-
-    async def send(self) -> None:
-        """Send the batch, await its acknowledgement, resolve the appends that end in it, and start a new batch."""
-        batch, self._batch = self._batch, self._producer.create_batch()
-        begun, self._begun = self._begun, []
-        ended, self._ended = self._ended, []
-        batch.close()
-        sent = await self._producer.send_batch(batch, self._tp.topic, partition=self._tp.partition)
-        base = (await sent).offset
-        self._first |= {done: base + position for done, position in begun}
-        for done in ended:
-            offset = self._first.pop(done)
-            if not done.done():
-                done.set_result(offset)
+log = structlog.get_logger(__name__)
 
 
 class KafkaClient:
@@ -163,7 +48,7 @@ class KafkaClient:
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES + OVERHEAD_BYTES,
-            request_timeout_ms=self._produce_timeout_ms,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         offsets = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
@@ -185,7 +70,11 @@ class KafkaClient:
             return
         for writer in self._writers.values():
             await writer.drain()
+        overdue = [tp for tp, writer in self._writers.items() if writer.overdue]
         self._writers.clear()
+        if overdue:
+            log.warning("kafka_appends_given_up", broker=self._bootstrap, partitions=[f"{t}[{p}]" for t, p in overdue])
+            producer._message_accumulator.fail_all(KafkaTimeoutError())
         await producer.stop()
         await self._offsets.stop()
         await self._admin.close()
@@ -230,7 +119,9 @@ class KafkaClient:
             raise BrokerError("MESSAGE_TOO_LARGE", f"{topic}: over {MAX_MESSAGE_BYTES} bytes in a message")
         writer = self._writers.get(tp)
         if writer is None:
-            writer = self._writers[tp] = PartitionWriter(producer, tp, partial(self._check_known, tp))
+            writer = self._writers[tp] = PartitionWriter(
+                producer, tp, partial(self._check_known, tp), self._produce_timeout_ms / 1000
+            )
         return await asyncio.shield(writer.put(messages))
 
     async def _check_known(self, tp: TopicPartition) -> None:

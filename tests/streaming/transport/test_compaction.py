@@ -1,0 +1,101 @@
+"""Compaction against a plain dict, and what a crash in the middle of it leaves."""
+
+import os
+import shutil
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streaming.transport.compaction import TOMBSTONE_KEPT_MS, compact, snapshot
+from streaming.transport.frames import Encoder, Frame
+from streaming.transport.segments import PartitionLog, sync_segments
+
+KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
+VALUES = st.none() | st.binary(max_size=20)
+NO_STOP = 1 << 60
+
+
+def opened(folder: Path) -> PartitionLog:
+    """Return an open compacted log with tiny segments."""
+    log = PartitionLog(folder, segment_bytes=150, retention_bytes=None, compacted=True)
+    log.open()
+    return log
+
+
+def add(log: PartitionLog, key: bytes, value: bytes | None, ts_ms: int = 1_000) -> None:
+    """Append one record."""
+    encoder = Encoder()
+    encoder.add(log.end, ts_ms, [(key, value)])
+    marks = encoder.marks
+    log.append(encoder.take(), marks, log.end + 1)
+
+
+def frames(log: PartitionLog) -> list[Frame]:
+    """Return all records."""
+    return log.read(0, NO_STOP, 1 << 20)
+
+
+def run(log: PartitionLog, now_ms: int = 2_000) -> None:
+    """Compact the sealed segments."""
+    sync_segments(log.take_unsynced(), os.fdatasync)
+    sealed = log.sealed
+    log.replace(sealed, compact(sealed, snapshot(log.active), now_ms))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(KEYS, VALUES), min_size=20, max_size=60), st.integers(0, 2))
+def test_the_newest_of_each_key_stays_at_its_offset(
+    tmp_path_factory: object, messages: list[tuple[bytes, bytes | None]], restarts: int
+) -> None:
+    folder = Path(tmp_path_factory.mktemp("log"))  # type: ignore[attr-defined] # hypothesis and tmp_path do not mix
+    log = opened(folder)
+    for key, value in messages:
+        add(log, key, value)
+    newest = {key: Frame(offset, 1_000, key, value) for offset, (key, value) in enumerate(messages)}
+    active_base = log.active.base
+    run(log)
+    for _ in range(restarts):
+        log.close()
+        log = opened(folder)
+    kept = frames(log)
+    assert {f.key: f for f in kept} == newest
+    assert [f.offset for f in kept] == sorted(f.offset for f in kept)
+    assert sum(f.offset < active_base for f in kept) <= len(newest)
+    assert (log.begin, log.end) == (0, len(messages))
+    for start in range(len(messages)):
+        assert log.read(start, NO_STOP, 1 << 20) == [f for f in kept if f.offset >= start]
+    log.close()
+    shutil.rmtree(folder)
+
+
+def test_an_old_tombstone_goes_and_a_young_one_stays(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    add(log, b"old", None, ts_ms=0)
+    add(log, b"young", None, ts_ms=TOMBSTONE_KEPT_MS)
+    for number in range(20):
+        add(log, b"other", b"%d" % number)
+    run(log, now_ms=TOMBSTONE_KEPT_MS + 1)
+    assert [f.key for f in frames(log)][:1] == [b"young"]
+    assert b"old" not in {f.key for f in frames(log)}
+    log.close()
+
+
+def test_segments_that_a_crash_left_behind_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    log = opened(tmp_path / "log")
+    for number in range(40):
+        add(log, b"key %d" % (number % 3), b"%d" % number)
+    log.mark_unsynced()
+    sync_segments(log.take_unsynced(), os.fdatasync)
+    shutil.copytree(tmp_path / "log", tmp_path / "before")
+    run(log)
+    expected = frames(log)
+    log.close()
+    for file in (tmp_path / "before").iterdir():
+        if not (tmp_path / "log" / file.name).exists():
+            shutil.copy(file, tmp_path / "log" / file.name)
+    (tmp_path / "log" / "00000000000000000099.compacted").write_bytes(b"half")
+    log = opened(tmp_path / "log")
+    assert frames(log) == expected
+    assert not list((tmp_path / "log").glob("*.compacted"))
+    log.close()
