@@ -93,7 +93,7 @@ class Lake(LakeReads):
     def ensure(self, table: Table) -> None:
         """Create the table if it is missing; repair its log after a crash; raise TABLE_SCHEMA_MISMATCH."""
         with self._open(table):
-            pass
+            return
 
     def append(self, table: Table, rows: pa.Table, ranges: Sequence[SourceRange] = ()) -> Appended:
         """Append rows that were taken from `ranges`, once: a range that the table holds already is skipped.
@@ -113,9 +113,7 @@ class Lake(LakeReads):
             except (LakeError, DeltaError, OSError):
                 self._discard_uncommitted(table, added)
                 raise
-            version = _delta(handle).version()
-            self._maintain(table, handle)
-            return Appended(version, written)
+            return Appended(self._maintain(table, handle), written)
 
     def _commit_once(
         self,
@@ -137,7 +135,7 @@ class Lake(LakeReads):
                 continue
             handle.applied |= transactions
             return True
-        raise LakeError("COMMIT_CONTENTION", f"{table.name}: other writers won {COMMIT_ATTEMPTS} times", retriable=True)
+        raise _contention(table)
 
     def _discard_uncommitted(self, table: Table, added: list[DataFile]) -> None:
         """Give back the space of a failed write, unless its commit went through after all."""
@@ -206,12 +204,11 @@ class Lake(LakeReads):
                 chosen = compaction.choose(_data_files(handle, day))
             if not chosen:
                 return dropped
+
+            def merge(found: Sequence[DataFile], count: int = len(chosen)) -> pa.Table | None:
+                return compaction.read_rows(self.path(table), table, found, day) if len(found) == count else None
+
             names = {file.path for file in chosen}
-
-            def merge(found: Sequence[DataFile], names: set[str] = names) -> pa.Table | None:
-                part = [file for file in found if file.path in names]
-                return compaction.read_rows(self.path(table), table, part, day) if len(part) == len(names) else None
-
             if not self._rewrite(table, merge, day, changes_data=False, only=names).written:
                 return dropped
             dropped += len(chosen) - 1
@@ -232,7 +229,7 @@ class Lake(LakeReads):
                 removed = [file for file in _data_files(handle, day) if only is None or file.path in only]
                 rows = content(removed)
                 if rows is None:
-                    break
+                    return Appended(_delta(handle).version(), written=False)
                 rows = rows.sort_by([(name, "ascending") for name in compaction.sort_columns(table)])
                 added = files.write_data(self.path(table), rows, self._disk, compacted=True) if rows.num_rows else []
                 self._on_step("data_synced")
@@ -243,12 +240,8 @@ class Lake(LakeReads):
                     files.discard(self.path(table), added)
                     self._load(table, handle)
                     continue
-                version = _delta(handle).version()
-                self._maintain(table, handle)
-                return Appended(version, written=True)
-            else:
-                raise LakeError("COMMIT_CONTENTION", f"{table.name}: other writers won each time", retriable=True)
-            return Appended(_delta(handle).version(), written=False)
+                return Appended(self._maintain(table, handle), written=True)
+            raise _contention(table)
 
     def vacuum(self, table: Table, retention_hours: int = VACUUM_HOURS) -> list[str]:
         """Delete data files that left the table that long ago, and fold old history. 0 hours: no one else may read."""
@@ -290,10 +283,9 @@ class Lake(LakeReads):
         return retry_read(lambda: self._open_sound(table), (DeltaError, FileNotFoundError))
 
     def _open_sound(self, table: Table) -> DeltaTable:
-        folder = self.path(table)
-        torn = files.torn_commits(folder)
         # A reader leaves the repair to the writer and looks at the version before.
-        delta = DeltaTable(str(folder), version=torn[0] - 1 if torn else None)
+        torn = files.torn_commits(self.path(table))
+        delta = DeltaTable(str(self.path(table)), version=torn[0] - 1 if torn else None)
         _check_schema(table, delta)
         return delta
 
@@ -354,15 +346,16 @@ class Lake(LakeReads):
         self._disk.sync(self.path(table) / files.LOG_FOLDER)
         handle.synced = version
 
-    def _maintain(self, table: Table, handle: _Handle) -> None:
-        """Checkpoint when it is due. The commit is durable already, so a failure is only told, and tried again."""
-        if _delta(handle).version() - handle.checkpointed < self._checkpoint_every:
-            return
-        try:
-            self._checkpoint(table, handle)
-        except (OSError, DeltaError) as error:
-            log.warning("LAKE_CHECKPOINT_FAILED: %s: %s; tried again after the next commit", table.name, error)
-            handle.delta = None
+    def _maintain(self, table: Table, handle: _Handle) -> int:
+        """Checkpoint when it is due, return the version. The commit is durable already: a failure is only told."""
+        version = _delta(handle).version()
+        if version - handle.checkpointed >= self._checkpoint_every:
+            try:
+                self._checkpoint(table, handle)
+            except (OSError, DeltaError) as error:
+                log.warning("LAKE_CHECKPOINT_FAILED: %s: %s; tried again after the next commit", table.name, error)
+                handle.delta = None
+        return version
 
     def _checkpoint(self, table: Table, handle: _Handle) -> None:
         folder = self.path(table)
@@ -386,6 +379,10 @@ class Lake(LakeReads):
 def _delta(handle: _Handle) -> DeltaTable:
     assert handle.delta is not None, "the table is open"
     return handle.delta
+
+
+def _contention(table: Table) -> LakeError:
+    return LakeError("COMMIT_CONTENTION", f"{table.name}: other writers won {COMMIT_ATTEMPTS} times", retriable=True)
 
 
 def _active_files(delta: DeltaTable) -> list[DataFile]:

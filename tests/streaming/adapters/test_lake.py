@@ -167,6 +167,17 @@ def test_a_handle_sees_what_another_writer_of_its_partition_has_done(tmp_path: P
     assert keys(old) == sorted(wanted([0, 1]) + wanted([0], 1))
 
 
+def test_a_handle_that_slept_while_the_log_was_archived(tmp_path: Path) -> None:
+    """The commits that it would compare itself with have left the log."""
+    sleeper, other = Lake(tmp_path), Lake(tmp_path, checkpoint_every=1)
+    put(sleeper, 0, partition=1)
+    for offset in range(70):
+        put(other, offset)
+    assert put(sleeper, 1, partition=1)
+    assert keys(sleeper) == sorted(wanted(range(70)) + wanted([0, 1], 1))
+    assert sleeper.range_faults(TINY) == []
+
+
 def test_readers_work_beside_the_writer(tmp_path: Path) -> None:
     """A reader sees whole commits only, in any number, while commits are checkpointed and archived."""
     lake, reader = Lake(tmp_path, checkpoint_every=1), Lake(tmp_path)
