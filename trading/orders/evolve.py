@@ -24,7 +24,6 @@ from trading.orders.idempotency import GONE, intent_digest, remember, trade_key
 from trading.orders.state import MAX_QUARANTINED, Account, OrderRow, State
 from trading.orders.transitions import LATE_FILL, TERMINAL, WAITING, IllegalMoveError, require_move
 from trading.risk.context import Draft
-from trading.risk.controls import mode_key
 from trading.risk.exposure import Holding
 from trading.risk.limits import Limits
 
@@ -235,17 +234,8 @@ def _limits(state: State, event: LimitsChanged) -> None:
     state.dirty.add(event.account)
 
 
-def _mode(state: State, event: ModeChanged) -> None:
-    key = mode_key(event.scope, event.account, event.target)
-    if event.new == "active":
-        state.controls.modes.pop(key, None)
-    else:
-        state.controls.modes[key] = event.new
-
-
-def _kill(state: State, event: KillChanged) -> None:
-    state.controls.killed = event.on
-    state.controls.killed_by = event.actor if event.on else ""
+def _control(state: State, event: ModeChanged | KillChanged) -> None:
+    state.controls.apply(event)
 
 
 def _retired(state: State, event: OrdersRetired) -> None:
@@ -271,7 +261,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     AccountOpened: _opened,
     CashMoved: _cash,
     LimitsChanged: _limits,
-    ModeChanged: _mode,
-    KillChanged: _kill,
+    ModeChanged: _control,
+    KillChanged: _control,
     OrdersRetired: _retired,
 }

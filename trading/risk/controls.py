@@ -3,6 +3,7 @@
 from typing import Literal
 
 from trading.commands import Scope, TradingMode
+from trading.events import AnyEvent, KillChanged, ModeChanged
 
 SEVERITY: dict[TradingMode, int] = {"active": 0, "reducing": 1, "halted": 2}
 CoveredBy = Literal["", "global", "account", "strategy", "instrument"]
@@ -22,6 +23,18 @@ class Controls:
     def quiet(self) -> bool:
         """Say whether nothing is stopped or limited."""
         return not (self.killed or self.modes)
+
+    def apply(self, event: AnyEvent) -> None:
+        """Follow the journal: take a change of the kill switch or of a mode, pass over everything else."""
+        if isinstance(event, KillChanged):
+            self.killed = event.on
+            self.killed_by = event.actor if event.on else ""
+        elif isinstance(event, ModeChanged):
+            key = mode_key(event.scope, event.account, event.target)
+            if event.new == "active":
+                self.modes.pop(key, None)
+            else:
+                self.modes[key] = event.new
 
     def mode_of(self, scope: Scope, account: str, target: str) -> TradingMode:
         """Return the mode that was set for exactly this scope."""

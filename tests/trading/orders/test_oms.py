@@ -88,7 +88,7 @@ def test_what_has_no_meaning_is_refused_with_a_code(change: Any, code: Any) -> N
 @pytest.mark.parametrize("tif", ["day", "gtc", "ioc", "fok", "gtd"])
 def test_each_type_and_time_in_force(type_: Any, tif: Any) -> None:
     state = desk()
-    prices = {
+    prices: dict[str, Any] = {
         "limit_price": "99" if "limit" in type_ else None,
         "stop_price": "101" if "stop" in type_ else None,
         "expire_ts_ns": T0 + S if tif == "gtd" else None,
@@ -152,7 +152,8 @@ def test_the_kth_identical_order_is_refused_and_stops_the_strategy() -> None:
 
 
 def replace(cid: str = "c2", of: str = "c1", **changes: Any) -> Any:
-    return ReplaceOrder(**({"account": "a", "ts_ns": T0, "order": oid(of), "client_order_id": cid} | changes))
+    fields: dict[str, Any] = {"account": "a", "ts_ns": T0, "order": oid(of), "client_order_id": cid}
+    return ReplaceOrder(**(fields | changes))
 
 
 def test_a_replacement_holds_only_what_it_needs_beyond_the_old_order() -> None:
