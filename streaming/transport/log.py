@@ -194,8 +194,8 @@ class Consumer(DeliveryTracking, base.Consumer):
         return {**self._uncommitted, **super()._filter_committable_offsets(tps)}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        turn = self.broker.commit(self.app.conf.id, {(tp.topic, tp.partition): o for tp, o in offsets.items()})
         try:
+            turn = self.broker.commit(self.app.conf.id, {(tp.topic, tp.partition): o for tp, o in offsets.items()})
             if turn is not None:
                 await turn
         except BrokerError as error:

@@ -1,0 +1,48 @@
+"""The commit rule: up to the first delivered record that is not acknowledged, whatever gaps the offsets have."""
+
+from collections import defaultdict, deque
+from typing import Any
+
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming.transport.delivery import DeliveryTracking
+
+TP0 = TP("t", 0)
+
+
+def tracker(delivered: list[int], acked: set[int]) -> Any:
+    """Return the tracking part of a consumer after some deliveries and acknowledgements."""
+    consumer: Any = object.__new__(DeliveryTracking)  # type: ignore[type-abstract] # only its own part is used
+    consumer._delivered = defaultdict(deque, {TP0: deque(delivered)})
+    consumer._acked = defaultdict(list, {TP0: sorted(acked)})
+    consumer._acked_index = defaultdict(set, {TP0: set(acked)})
+    return consumer
+
+
+@given(st.sets(st.integers(0, 1_000), min_size=1, max_size=60), st.data())
+def test_the_commit_is_the_first_unacknowledged_delivery(offsets: set[int], data: st.DataObject) -> None:
+    delivered = sorted(offsets)
+    acked = data.draw(st.sets(st.sampled_from(delivered)))
+    consumer = tracker(delivered, acked)
+    done = delivered[: next((n for n, offset in enumerate(delivered) if offset not in acked), len(delivered))]
+    assert consumer._new_offset(TP0) == (done[-1] + 1 if done else None)
+    assert consumer._new_offset(TP0) is None
+    rest = set(delivered) - acked
+    consumer._acked_index[TP0] |= rest
+    assert consumer._new_offset(TP0) == (delivered[-1] + 1 if len(done) < len(delivered) else None)
+    assert not consumer._acked_index[TP0]
+
+
+def test_one_or_two_records_in_front_hold_the_commit_alike() -> None:
+    for unacked in ({5}, {5, 6}, {7}):
+        assert tracker(list(range(10)), set(range(10)) - unacked)._new_offset(TP0) == min(unacked)
+
+
+async def test_a_topic_full_of_offset_gaps_costs_nothing() -> None:
+    delivered = list(range(0, 200_000, 2))
+    consumer = tracker(delivered, set(delivered))
+    for offset in delivered:
+        await consumer._add_gap(TP0, offset + 1, offset + 1)
+    assert consumer._new_offset(TP0) == 199_999
