@@ -109,10 +109,9 @@ class ReplayFeed:
                 self._rejects.clear()
             else:
                 origin = origin or (self._now(), clock_ns)
-                wait_s = (
-                    (clock_ns - origin[1]) / SECOND_NS / self._speed - self._now() + origin[0] if self._speed else 0.0
-                )
-                await asyncio.sleep(max(0.0, wait_s))
+                planned_s = (clock_ns - origin[1]) / SECOND_NS / self._speed if self._speed else 0.0
+                if await self._closing.wait_for(origin[0] + planned_s - self._now()):
+                    return
                 yield self._encode(rows, seq, clock_ns)
             seq += 1
         self._ended = True
