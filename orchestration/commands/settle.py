@@ -15,13 +15,14 @@ import psutil
 import typer
 
 from orchestration.commands import page as pages
-from orchestration.commands.failure import EXIT_FAILED
+from orchestration.commands.failure import EXIT_FAILED, CommandError
 from orchestration.commands.page import Page
 from orchestration.commands.up import Outcome
 from orchestration.lake_io import LakeIO
 from orchestration.materialize import materialize_days
 from orchestration.reconcile import normaliser, reconcile
-from streaming.adapters.lake import Lake
+from streaming.adapters.lake import Lake, LakeError
+from streaming.settings import Settings
 from trading.schemas import TICKS_V1
 
 SHOWN_MISMATCHES = 20
@@ -37,20 +38,30 @@ def rows_by_day(home: Path) -> dict[date, int]:
     return open_lake(home).rows_by_date(TICKS_V1)
 
 
-def settle(home: Path, outcome: Outcome, before: Mapping[date, int], file: Path | None, as_json: bool) -> int:
+def settle(settings: Settings, outcome: Outcome, before: Mapping[date, int], file: Path | None, as_json: bool) -> int:
     """Check what the run left, write the report, show it; return the exit code."""
+    try:
+        report = _report(settings, outcome, before)
+    except (LakeError, OSError) as error:
+        code = getattr(error, "code", "LAKE_UNREADABLE")
+        raise CommandError(str(code), str(error), "the run itself is in the lake and on the broker") from None
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(report, indent=2, default=str) + "\n")
+    typer.echo(json.dumps({"event": "report", "report": report}, default=str) if as_json else in_words(report))
+    return outcome.exit_code or (0 if report["reconciled"] else EXIT_FAILED)
+
+
+def _report(settings: Settings, outcome: Outcome, before: Mapping[date, int]) -> dict[str, Any]:
+    home = settings.home
     after = rows_by_day(home)
     touched = sorted(day for day, rows in after.items() if before.get(day) != rows)
     checks = materialize_days(home, touched)
     page = pages.last(home)
     if page is not None and page.raw.get("pid") not in (None, outcome.pid):
         page = None
-    report = build(outcome, page, reconcile(open_lake(home), page.raw) if page else {}, checks)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(report, indent=2, default=str) + "\n")
-    typer.echo(json.dumps({"event": "report", "report": report}, default=str) if as_json else in_words(report))
-    return outcome.exit_code or (0 if report["reconciled"] else EXIT_FAILED)
+    account = reconcile(open_lake(home), page.raw, settings.instrument_table()) if page else {}
+    return build(outcome, page, account, checks)
 
 
 def build(

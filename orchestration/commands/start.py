@@ -51,7 +51,7 @@ def _run_with_an_end(home: Path, decided: plan.Plan, options: Options, for_s: fl
         outcome = up.run(decided, view.choose(options.as_json, plain=True), for_s)
     if outcome.exit_code == EXIT_CONFIG:
         return EXIT_CONFIG
-    return settle.settle(home, outcome, before, options.report, options.as_json)
+    return settle.settle(decided.settings, outcome, before, options.report, options.as_json)
 
 
 def running(home: Path) -> tuple[str, int] | None:

@@ -38,7 +38,8 @@ def main(root: str, names: list[str]) -> dict[str, list[str]]:
 
     class Environment(type(os.environ)):  # type: ignore[misc]  # the class of os.environ has no public name
         def __getitem__(self, key: str) -> str:
-            if watching[0] and (module := _ours(root, depth=6)):
+            # Compiled libraries have no frame of their own; theirs are told by name.
+            if watching[0] and not key.startswith("PYARROW_") and (module := _ours(root, depth=6)):
                 did.append(f"{module} read the environment: {key}")
             return str(super().__getitem__(key))
 

@@ -19,7 +19,9 @@ IO_LIBRARIES = {"faust", "dagster", "fastapi", "deltalake", "aiokafka", "structl
 def probe(names: list[str], root: Path = ROOT) -> dict[str, list[str]]:
     """Import the modules in a fresh process; return what it loaded and what the imports did."""
     argv = [sys.executable, str(PROBE), str(root)]
-    done = subprocess.run(argv, input=json.dumps(names), capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        argv, input=json.dumps(names), capture_output=True, text=True, timeout=240, check=False, cwd=root
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
     return found

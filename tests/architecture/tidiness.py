@@ -179,7 +179,8 @@ def foreign(path: str, text: str) -> Iterator[str]:
         for match in MACHINE_PATH.findall(line):
             yield f"{path}:{number}: {match} is a path of one machine"
         for host in URL.findall(line):
-            if host.rstrip(".").lower() not in HOSTS and not host.endswith((".invalid", ".test", ".example")):
+            inner = "." not in host or host.endswith((".invalid", ".test", ".example"))
+            if not inner and host.rstrip(".").lower() not in HOSTS:
                 yield f"{path}:{number}: {host} is a foreign host"
 
 
