@@ -106,7 +106,7 @@ class LakeIO:
 
         days = [day for day in self.rows_by_date(table) if until is None or day <= until]
         newest: int | None = None
-        for path in self._lake.files(table, days[-1:]):
+        for path in self._lake.files(table, days[-1:]) if days else ():
             found = pq.read_metadata(path)
             index = found.schema.to_arrow_schema().get_field_index("ts")
             for group in range(found.num_row_groups):

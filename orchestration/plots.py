@@ -3,16 +3,22 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from orchestration.sql import rows
 
-DPI = 60
-MAX_LINES = 6
-# Every event is kept in the event log.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Every event is kept in the event log, so a chart that is too large is drawn smaller.
+DPIS = (60, 45, 30)
 MAX_BYTES = 50_000
+MAX_LINES = 6
+MAX_POINTS = 480
+COLOURS = 64
 _COLOURS = ("#1f6feb", "#d9730d", "#2e8b57", "#b0305c", "#7a52cc", "#666666")
 
 _BUSIEST = """
@@ -40,7 +46,7 @@ from ticks group by instrument order by instrument
 def price_chart(bars: pa.Table) -> str:
     """Return the 1m closes of the busiest instruments, as % change since the first bar, as Markdown with a PNG."""
     names = [str(found["instrument"]) for found in rows(_BUSIEST.format(limit=MAX_LINES), bars=bars)]
-    lines = {name: ([], []) for name in names}  # type: dict[str, tuple[list[Any], list[float]]]
+    lines: dict[str, tuple[list[Any], list[float]]] = {name: ([], []) for name in names}
     for point in rows(_CLOSES, bars=bars):
         if point["instrument"] in lines:
             lines[point["instrument"]][0].append(point["ts"])
@@ -68,11 +74,19 @@ def _chart(title: str, unit: str, lines: dict[str, tuple[list[Any], list[float]]
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), dpi=DPI, layout="tight")
+    figure = Figure(figsize=(9, 4), dpi=DPIS[0], layout="tight")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for colour, (name, (times, values)) in zip(_repeat(len(lines)), lines.items(), strict=True):
-        axes.plot(times, values, label=name, linewidth=1, color=colour, marker="." if len(times) == 1 else None)
+        step = -(-len(times) // MAX_POINTS)
+        axes.plot(
+            times[::step],
+            values[::step],
+            label=name,
+            linewidth=1,
+            color=colour,
+            marker="." if len(times) == 1 else None,
+        )
     axes.set_title(title, loc="left", fontsize=12)
     axes.set_ylabel(unit)
     axes.grid(visible=True, alpha=0.25)
@@ -82,11 +96,21 @@ def _chart(title: str, unit: str, lines: dict[str, tuple[list[Any], list[float]]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         axes.legend(loc="upper left", fontsize=8, ncols=3, frameon=False)
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    png = target.getvalue()
-    assert len(png) < MAX_BYTES, "a chart must stay small enough for the event log"
+    png = next((png for png in map(partial(_png, figure), DPIS) if len(png) < MAX_BYTES), b"")
+    if not png:
+        return f"{title}: too many points for a small chart"
     return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def _png(figure: "Figure", dpi: int) -> bytes:
+    from PIL import Image
+
+    figure.set_dpi(dpi)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    packed = io.BytesIO()
+    Image.open(drawn).convert("RGB").quantize(COLOURS).save(packed, format="png", optimize=True)
+    return packed.getvalue()
 
 
 def _repeat(count: int) -> Sequence[str]:

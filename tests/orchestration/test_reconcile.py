@@ -7,20 +7,17 @@ from typing import Any
 import pytest
 
 from orchestration.lake_io import LakeIO
-from orchestration.oracle import batch_bars
 from orchestration.reconcile import reconcile
 from streaming.adapters.lake import Lake
 from tests.orchestration.lakes import DAY, append, bars, fill, status, table_of, ticks
-from trading.instruments import CATALOGUE
 from trading.schemas import BARS_V1, TICKS_V1
 
-BATCH = batch_bars(CATALOGUE)
 Page = dict[str, Any]
 
 
 def test_a_sound_run_reconciles(tmp_path: Path) -> None:
     lake = fill(tmp_path, [DAY, DAY.replace(day=6)])
-    report = reconcile(LakeIO(lake), status(lake), BATCH)
+    report = reconcile(LakeIO(lake), status(lake))
     assert report["mismatches"] == []
     assert report["reconciled"]
     assert report["ticks"]["ticks_in"] == lake.rows(TICKS_V1) + 5
@@ -30,7 +27,7 @@ def test_a_sound_run_reconciles(tmp_path: Path) -> None:
 
 
 def test_an_empty_home_reconciles(tmp_path: Path) -> None:
-    assert reconcile(LakeIO(Lake(tmp_path)), {}, BATCH)["reconciled"]
+    assert reconcile(LakeIO(Lake(tmp_path)), {})["reconciled"]
 
 
 def _counter(name: str, step: int) -> Callable[[Lake, Page], None]:
@@ -76,6 +73,6 @@ def test_a_disagreement_is_named(tmp_path: Path, fault: Callable[[Lake, Page], N
     lake = fill(tmp_path)
     page = status(lake)
     fault(lake, page)
-    report = reconcile(LakeIO(lake), page, BATCH)
+    report = reconcile(LakeIO(lake), page)
     assert not report["reconciled"]
     assert any(words in line for line in report["mismatches"]), report["mismatches"]
