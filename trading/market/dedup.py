@@ -1,18 +1,19 @@
 """Which trade ids were seen: a set of (owner, id) for each session, in bounded memory and without a call per row.
 
-Ids are kept 64 to a word, so ids that count up cost two bits to two bytes each and random ones 40 bytes. An owner
+Ids are kept 64 to a word, so ids that count up cost a few bits to a few bytes each and random ones 80 bytes. An owner
 is an (instrument, kind) pair as one small number.
 """
 
-from typing import Any
 
 import numpy as np
 
 from trading.market.batches import ABSENT, Array
 
 WORD_BITS = 6
-FIRST_SLOTS = 4_096
-# Words in one session of one venue; 20 bytes in a table that is at most half full. More ids are refused.
+FIRST_SLOTS = 8_192
+# A table a quarter full finds nearly every word at the first or second place; each further place costs all columns.
+SLOTS_PER_WORD = 4
+# Words in one session of one venue, 80 bytes each. More ids are refused.
 MAX_WORDS = 2_097_152
 EMPTY = -1
 
@@ -34,7 +35,7 @@ class IdSet:
         """Or `bits` into the words of distinct (owner, page) keys; return the words before, or None when full."""
         if self.words + len(owner) > self._max_words:
             return None
-        if 2 * (self.words + len(owner)) > len(self._owner):
+        if SLOTS_PER_WORD * (self.words + len(owner)) > len(self._owner):
             self._grow(len(owner))
         slots = self._slots(owner.astype(np.int32), page)
         before = self._bits[slots]
@@ -54,7 +55,7 @@ class IdSet:
 
     def _grow(self, more: int) -> None:
         slots = len(self._owner)
-        while 2 * (self.words + more) > slots:
+        while SLOTS_PER_WORD * (self.words + more) > slots:
             slots *= 2
         owner, page, bits = self.dump()
         self._allocate(slots)
@@ -64,23 +65,25 @@ class IdSet:
 
     def _slots(self, owner: Array, page: Array) -> Array:
         mask = len(self._owner) - 1
-        slots = _hash(owner, page) & mask
-        pending: Any = slice(None)
-        where = slots
+        slots = where = _hash(owner, page) & mask
+        rows: Array | None = None
         while True:
-            mine, my_page = owner[pending], page[pending]
-            empty = self._owner[where] == EMPTY
-            if empty.any():
+            found = self._owner[where]
+            empty = np.flatnonzero(found == EMPTY)
+            if len(empty):
                 # Two keys may claim one slot: the last writer has it, the other one finds out below and goes on.
-                self._owner[where[empty]] = mine[empty]
-                self._page[where[empty]] = my_page[empty]
-            lost = (self._owner[where] != mine) | (self._page[where] != my_page)
-            self.words += int(np.count_nonzero(empty & ~lost))
-            if not lost.any():
+                self._owner[where[empty]] = owner[empty]
+                self._page[where[empty]] = page[empty]
+                found = self._owner[where]
+            missed = (found != owner) | (self._page[where] != page)
+            self.words += len(empty) - int(np.count_nonzero(missed[empty]))
+            lost = np.flatnonzero(missed)
+            if not len(lost):
                 return slots
-            pending = np.flatnonzero(lost) if isinstance(pending, slice) else pending[lost]
-            where = (slots[pending] + 1) & mask
-            slots[pending] = where
+            rows = lost if rows is None else rows[lost]
+            owner, page = owner[lost], page[lost]
+            where = (where[lost] + 1) & mask
+            slots[rows] = where
 
 
 def _hash(owner: Array, page: Array) -> Array:

@@ -63,6 +63,7 @@ class Lane:
         calendars = [universe.calendars[number] for number in universe.calendar_of]
         self.book = BarBook(calendars, carry=policy.no_trade == "carry")
         self.oldest = np.zeros(len(universe), np.int32)
+        self._window_ns = range(0)
 
     def apply(self, frame: RawBatch, lost: bool) -> Judged:
         """Judge an admitted frame and fold what is accepted. `lost` tells that frames before it are missing."""
@@ -95,7 +96,11 @@ class Lane:
         return judged
 
     def _move_window(self) -> bool:
-        oldest = self.universe.oldest_sessions(self.clock.clock_ns)
+        clock = self.clock.clock_ns
+        if clock in self._window_ns:
+            return False
+        self._window_ns = self.universe.same_dates(clock)
+        oldest = self.universe.oldest_sessions(clock)
         if (oldest == self.oldest).all():
             return False
         self.oldest = oldest

@@ -121,5 +121,5 @@ def _decode(payload: bytes) -> RawBatch:
     for name in ("symbol", "exchange", "condition"):
         texts, _ = getattr(frame, name)
         if len(texts) > MAX_TEXTS or max(map(len, texts), default=0) > MAX_TEXT_CHARS:
-            raise CodecError("BAD_FIELD", f"{name} holds over {MAX_TEXTS} texts or one over {MAX_TEXT_CHARS} characters")
+            raise CodecError("BAD_FIELD", f"{name}: over {MAX_TEXTS} texts or {MAX_TEXT_CHARS} characters")
     return frame

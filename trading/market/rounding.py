@@ -2,27 +2,32 @@
 
 import numpy as np
 
-from trading.amounts import AmountError, round_to_scale
+from trading.amounts import round_to_scale
 from trading.market.batches import ABSENT, Array
 
 # Every amount up to this is exact in a float64 too, and 1,000 of them add up within 64 bits.
 MAX_AMOUNT = 2**53
-# A product this close to a half (in units of its last place) may round the other way than the decimal text does.
-DOUBT_ULPS = 4.0
+# A product whose distance to a half is below this part of it may round the other way than its decimal text does.
+DOUBT = 8.0 * 2.0**-53
 
 
 def to_integers(values: Array, factors: Array | float) -> Array:
     """Return float64 `values` x `factors` (powers of ten) as int64; `ABSENT` where it is not finite or too large."""
+    if not len(values):
+        return np.empty(0, np.int64)
     product = values * factors
+    nearest = np.rint(product)
     with np.errstate(invalid="ignore"):
-        nearest = np.rint(product)
-        distance = np.abs(np.abs(product - nearest) - 0.5)
-        doubtful = distance <= DOUBT_ULPS * np.spacing(product)
-        fits = np.abs(nearest) <= MAX_AMOUNT
-    if doubtful.any():
-        _settle(values, factors, nearest, doubtful & fits)
-    if fits.all():
+        distance = np.abs(product - nearest)
+    largest = max(nearest.max(), -nearest.min())
+    # False for NaN too, which then takes the long way.
+    if distance.max() < 0.5 - largest * DOUBT and largest <= MAX_AMOUNT:
         return nearest.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        fits = np.abs(nearest) <= MAX_AMOUNT
+        doubtful = fits & (distance >= 0.5 - np.abs(product) * DOUBT)
+    if doubtful.any():
+        _settle(values, factors, nearest, doubtful)
     result = np.full(len(values), ABSENT, np.int64)
     result[fits] = nearest[fits].astype(np.int64)
     return result
@@ -32,7 +37,4 @@ def _settle(values: Array, factors: Array | float, nearest: Array, doubtful: Arr
     every = np.broadcast_to(factors, values.shape)
     for row in np.flatnonzero(doubtful).tolist():
         scale = round(float(np.log10(every[row])))
-        try:
-            nearest[row] = round_to_scale(float(values[row]), scale)
-        except AmountError:
-            nearest[row] = np.nan
+        nearest[row] = round_to_scale(float(values[row]), scale)

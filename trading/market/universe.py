@@ -64,6 +64,12 @@ class Universe:
         """Return for each instrument the oldest session date that is still held at this clock, as int32."""
         return np.array([one.window_start(clock_ns) for one in self.calendars], np.int32)[self.calendar_of]
 
+    def same_dates(self, clock_ns: int) -> range:
+        """Return the instants around a clock for which no calendar has another local date."""
+        dates = [(one, one.local_date(clock_ns)) for one in self.calendars]
+        first = max(one.midnight_ns(date) for one, date in dates)
+        return range(first, min(one.midnight_ns(date + 1) for one, date in dates))
+
 
 def _single(factors: Array) -> float | None:
     return float(factors[0]) if len(factors) and (factors == factors[0]).all() else None

@@ -1,5 +1,6 @@
 """What can be said about a row of a frame by itself: known, finite, positive, in range. Whole columns at a time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from trading.market.batches import ABSENT, QUOTE, TRADE, Array, RawBatch
 from trading.market.rejects import Code
 from trading.market.rounding import to_integers
 from trading.market.universe import Universe
+
+Factor = Array | float
 
 
 @dataclass(slots=True)
@@ -42,54 +45,77 @@ def check_rows(batch: RawBatch, universe: Universe, absent: Array) -> Checked:
     ts = batch.ts_ns
     if ts.min() < universe.first_ns or ts.max() >= universe.last_ns:
         _mark(codes, (ts < universe.first_ns) | (ts >= universe.last_ns), Code.OUT_OF_RANGE)
-    by_price = universe.one_price_factor or universe.price_factor[inst]
-    by_qty = universe.one_qty_factor or universe.qty_factor[inst]
     columns = [absent[:n]] * 6
     if trades:
-        columns[:2] = _check_trades(batch, codes, by_price, by_qty, kind == TRADE if quotes else None)
+        _take(columns, 0, codes, _trades, batch, inst, universe, np.flatnonzero(kind == TRADE) if quotes else None)
     if quotes:
-        columns[2:] = _check_quotes(batch, codes, by_price, by_qty, kind == QUOTE if trades else None)
+        _take(columns, 2, codes, _quotes, batch, inst, universe, np.flatnonzero(kind == QUOTE) if trades else None)
     return Checked(inst, codes, trades, quotes, *columns)
 
 
-def _check_trades(
-    batch: RawBatch, codes: Array, by_price: Array | float, by_qty: Array | float, only: Array | None
-) -> list[Array]:
-    price, qty = to_integers(batch.price, by_price), to_integers(batch.qty, by_qty)
-    if only is None and price.min() > 0 and qty.min() > 0:
+def _take(
+    columns: list[Array],
+    first: int,
+    codes: Array,
+    check: Callable[[Sequence[Array], Array, Factor, Factor], list[Array]],
+    batch: RawBatch,
+    inst: Array,
+    universe: Universe,
+    rows: Array | None,
+) -> None:
+    """Put the integers of the rows of one kind (None for all) into `columns` from number `first` on."""
+    names = ("price", "qty") if first == 0 else ("bid", "bid_qty", "ask", "ask_qty")
+    raw = [getattr(batch, name) for name in names]
+    by_price: Factor = universe.one_price_factor or universe.price_factor[inst if rows is None else inst[rows]]
+    by_qty: Factor = universe.one_qty_factor or universe.qty_factor[inst if rows is None else inst[rows]]
+    if rows is None:
+        columns[first : first + len(raw)] = check(raw, codes, by_price, by_qty)
+        return
+    part = codes[rows]
+    found = check([column[rows] for column in raw], part, by_price, by_qty)
+    codes[rows] = part
+    for number, values in enumerate(found, first):
+        columns[number] = np.full(len(codes), ABSENT, np.int64)
+        columns[number][rows] = values
+
+
+def _trades(raw: Sequence[Array], codes: Array, by_price: Factor, by_qty: Factor) -> list[Array]:
+    price, qty = to_integers(raw[0], by_price), to_integers(raw[1], by_qty)
+    if price.min(initial=1) > 0 and qty.min(initial=1) > 0:
         return [price, qty]
-    mask = np.ones(len(codes), bool) if only is None else only
     with np.errstate(invalid="ignore"):
-        _mark(codes, mask & ~(np.isfinite(batch.price) & np.isfinite(batch.qty)), Code.NOT_A_NUMBER)
-        _mark(codes, mask & ((price == ABSENT) | (qty == ABSENT)), Code.OUT_OF_RANGE)
-        _mark(codes, mask & (batch.price <= 0), Code.NEGATIVE_PRICE)
-        _mark(codes, mask & (price <= 0), Code.OUT_OF_RANGE)
-        _mark(codes, mask & (batch.qty < 0), Code.NEGATIVE_SIZE)
-        _mark(codes, mask & (qty <= 0), Code.ZERO_SIZE)
-    return [np.where(mask, column, ABSENT) for column in (price, qty)]
+        _mark(codes, ~(np.isfinite(raw[0]) & np.isfinite(raw[1])), Code.NOT_A_NUMBER)
+        _mark(codes, (price == ABSENT) | (qty == ABSENT), Code.OUT_OF_RANGE)
+        _mark(codes, raw[0] <= 0, Code.NEGATIVE_PRICE)
+        _mark(codes, price <= 0, Code.OUT_OF_RANGE)
+        _mark(codes, raw[1] < 0, Code.NEGATIVE_SIZE)
+        _mark(codes, qty <= 0, Code.ZERO_SIZE)
+    return [price, qty]
 
 
-def _check_quotes(
-    batch: RawBatch, codes: Array, by_price: Array | float, by_qty: Array | float, only: Array | None
-) -> list[Array]:
-    mask = np.ones(len(codes), bool) if only is None else only
+def _quotes(raw: Sequence[Array], codes: Array, by_price: Factor, by_qty: Factor) -> list[Array]:
     columns: list[Array] = []
-    present: list[Array] = []
-    for raw_price, raw_size in ((batch.bid, batch.bid_qty), (batch.ask, batch.ask_qty)):
-        with np.errstate(invalid="ignore"):
-            # Feeds write 0 as well as nothing for the side that did not change.
-            here = mask & ~np.isnan(raw_price) & (raw_price != 0)
-            price = to_integers(raw_price, by_price)
-            size = to_integers(np.where(np.isnan(raw_size), 0.0, raw_size), by_qty)
-            _mark(codes, here & ~(np.isfinite(raw_price) & ~np.isinf(raw_size)), Code.NOT_A_NUMBER)
-            _mark(codes, here & ((price == ABSENT) | (size == ABSENT)), Code.OUT_OF_RANGE)
-            _mark(codes, here & (raw_price < 0), Code.NEGATIVE_PRICE)
-            _mark(codes, here & (price <= 0), Code.OUT_OF_RANGE)
-            _mark(codes, here & (raw_size < 0), Code.NEGATIVE_SIZE)
-        columns += [np.where(here, price, ABSENT), np.where(here, size, ABSENT)]
-        present.append(here)
-    _mark(codes, mask & ~(present[0] | present[1]), Code.EMPTY_QUOTE)
+    for raw_price, raw_size in (raw[:2], raw[2:]):
+        price, size = to_integers(raw_price, by_price), to_integers(raw_size, by_qty)
+        if price.min(initial=1) <= 0 or size.min(initial=1) <= 0:
+            price, size = _side(raw_price, raw_size, codes, by_price, by_qty)
+        columns += [price, size]
+    _mark(codes, (columns[0] == ABSENT) & (columns[2] == ABSENT), Code.EMPTY_QUOTE)
     return columns
+
+
+def _side(raw_price: Array, raw_size: Array, codes: Array, by_price: Factor, by_qty: Factor) -> tuple[Array, Array]:
+    # Feeds write 0 as well as nothing for the side that did not change, and may leave a size out.
+    here = ~np.isnan(raw_price) & (raw_price != 0)
+    raw_price = np.where(here, raw_price, 1.0)
+    raw_size = np.where(here & ~np.isnan(raw_size), raw_size, 0.0)
+    price, size = to_integers(raw_price, by_price), to_integers(raw_size, by_qty)
+    _mark(codes, np.isinf(raw_price) | np.isinf(raw_size), Code.NOT_A_NUMBER)
+    _mark(codes, (price == ABSENT) | (size == ABSENT), Code.OUT_OF_RANGE)
+    _mark(codes, raw_price < 0, Code.NEGATIVE_PRICE)
+    _mark(codes, price <= 0, Code.OUT_OF_RANGE)
+    _mark(codes, raw_size < 0, Code.NEGATIVE_SIZE)
+    return np.where(here, price, ABSENT), np.where(here, size, ABSENT)
 
 
 def _mark(codes: Array, mask: Array, code: Code) -> None:

@@ -136,7 +136,7 @@ class Desk:
         for batch in out.ticks.values():
             names = [name for name in batch.COLUMNS if name not in ("instrument", "exchange", "condition")]
             for row in range(len(batch)):
-                tick = {name: int(getattr(batch, name)[row]) for name in names}
+                tick: dict[str, Any] = {name: int(getattr(batch, name)[row]) for name in names}
                 tick["instrument"] = batch.instrument[0][int(batch.instrument[1][row])]
                 self.ticks.append(tick)
         self.bars += listed(out)

@@ -34,7 +34,7 @@ def test_whole_columns_give_the_bars_of_the_stream() -> None:
     desk.finish(rows[-1].ts)
     shuffled = np.random.default_rng(1).permutation(900)
 
-    def column(name: str) -> np.ndarray:  # type: ignore[type-arg]
+    def column(name: str) -> np.ndarray:
         return np.array([tick[name] for tick in desk.ticks])[shuffled]
 
     instrument = np.array([IDS.index(tick["instrument"]) for tick in desk.ticks], np.int32)[shuffled]
