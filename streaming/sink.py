@@ -39,7 +39,19 @@ class Writer:
 
     def __init__(self, lake: Lake, table: Table) -> None:
         self._lake, self._table = lake, table
+        self._commits: dict[str, asyncio.Task[None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lake-{table.name}")
+
+    def began(self, app: str, commit: asyncio.Task[None]) -> None:
+        """Note the commit that runs for a source."""
+        self._commits[app] = commit
+
+    async def settle(self, app: str) -> None:
+        """End what an earlier sink of the same source, whose partition was revoked, still does."""
+        commit = self._commits.pop(app, None)
+        if commit is not None and not commit.done():
+            commit.cancel()
+            await asyncio.wait({commit})
 
     async def applied(self, app: str) -> int | None:
         """Return the last offset that the table holds of an application id."""
@@ -106,10 +118,11 @@ class DeltaSink:
         convert: Convert,
         writer: Writer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        close_wait_s: float = CLOSE_WAIT_S,
     ) -> None:
-        """`writer` and `clock` (seconds) are for tests."""
+        """`writer`, `clock` (seconds) and `close_wait_s` are for tests."""
         self._context, self._topic, self._partition = context, topic, partition
-        self._convert, self._clock = convert, clock
+        self._convert, self._clock, self._close_wait_s = convert, clock, close_wait_s
         self._limits = context.settings.sink
         self._instruments = context.settings.instrument_table()
         lake = context.home / "lake"
@@ -129,6 +142,7 @@ class DeltaSink:
 
     async def open(self) -> int | None:
         """Return the offset after the last one in the table; it decides, because the group may be ahead of it."""
+        await self._writer.settle(self._app)
         applied = await retry_durable(partial(self._writer.applied, self._app), self._retries)
         end = await self._context.client.end_offset(self._topic, self._partition)
         if applied is not None and applied >= end:
@@ -158,7 +172,7 @@ class DeltaSink:
     async def close(self) -> int | None:
         """Commit all that is left. Rows that find no space in time stay in the topic."""
         try:
-            async with asyncio.timeout(CLOSE_WAIT_S):
+            async with asyncio.timeout(self._close_wait_s):
                 await self._flush()
         except TimeoutError:
             _log.warning(
@@ -254,6 +268,7 @@ class DeltaSink:
     def _start(self) -> None:
         self._in_flight, self._pending = self._pending, None
         self._task = asyncio.create_task(self._commit(), name=f"commit {self._app}")
+        self._writer.began(self._app, self._task)
 
     async def _commit(self) -> None:
         batch = self._in_flight
