@@ -1,0 +1,185 @@
+"""Each rule at its limit and one unit beyond, and the largest size that it names."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.trading.orders.builders import ABC, EUR, MODEL, OLD, T0, XYZ, S, ack, desk, fill, market, step, submit
+from trading.commands import SetMode, SubmitOrder
+from trading.instruments import InstrumentTable
+from trading.orders.drafts import Malformed, draft_of_submit
+from trading.orders.state import State
+from trading.risk import gate
+from trading.risk.gate import Approved, Refused
+from trading.risk.market import MarketView
+
+
+def verdict(state: State, command: SubmitOrder, view: MarketView | None = None) -> Approved | Refused:
+    view = market(command.ts_ns) if view is None else view
+    draft = draft_of_submit(command, view)
+    assert not isinstance(draft, Malformed)
+    account = state.accounts[command.account]
+    return gate.check(draft, account.exposure, account.limits, state.controls, view)
+
+
+def codes(state: State, **changes: Any) -> list[str]:
+    answer = verdict(state, submit("new", **changes))
+    return [breach.code for breach in answer.breaches] if isinstance(answer, Refused) else []
+
+
+LIMITS = [
+    # limits, what passes, what does not, code, largest
+    ({"max_order_qty": "50"}, {"qty": "50"}, {"qty": "51"}, "MAX_ORDER_QTY", 50),
+    ({"max_order_value": "990"}, {"qty": "10"}, {"qty": "11"}, "MAX_ORDER_VALUE", 10),
+    ({"max_position_qty": "20"}, {"qty": "20"}, {"qty": "21"}, "MAX_POSITION", 20),
+    ({"collar_bps": 100}, {"limit_price": "101"}, {"limit_price": "101.01"}, "PRICE_COLLAR", 0),
+    (
+        {"collar_bps": 100},
+        {"side": "sell", "limit_price": "99"},
+        {"side": "sell", "limit_price": "98.99"},
+        "PRICE_COLLAR",
+        0,
+    ),
+    (
+        {"cash": "10000"},
+        {"qty": "25", "limit_price": "100"},
+        {"qty": "26", "limit_price": "100"},
+        "CONCENTRATION",
+        25,
+    ),
+    (
+        {"cash": "1000", "concentration_bps": 100_000},
+        {"qty": "20", "limit_price": "100"},
+        {"qty": "21", "limit_price": "100"},
+        "BUYING_POWER",
+        20,
+    ),
+    ({"short_allowed": False}, {"qty": "1"}, {"qty": "1", "side": "sell", "limit_price": "101"}, "SHORT_RESTRICTED", 0),
+    ({"max_open_orders": 1}, {}, None, "MAX_OPEN_ORDERS", 0),
+    ({"message_burst": 1, "message_rate": 1}, {}, None, "MESSAGE_RATE", 0),
+    ({"repeat_count": 2}, {}, None, "REPEATED_ORDER", 0),
+]
+
+
+@pytest.mark.parametrize(("limits", "good", "bad", "code", "largest"), LIMITS, ids=[row[3] for row in LIMITS])
+def test_the_limit_passes_and_one_more_does_not(
+    limits: dict[str, Any], good: dict[str, Any], bad: dict[str, Any] | None, code: str, largest: int
+) -> None:
+    state = desk(**limits)
+    assert isinstance(verdict(state, submit("x", **good)), Approved)
+    if bad is None:
+        step(state, submit("first"))
+        bad = good
+    answer = verdict(state, submit("y", **bad))
+    assert isinstance(answer, Refused)
+    assert (answer.breaches[0].code, answer.largest) == (code, largest)
+
+
+def test_every_broken_rule_is_named() -> None:
+    state = desk(max_order_qty="5", max_position_qty="7", max_order_value="600")
+    answer = verdict(state, submit(qty="10"))
+    assert isinstance(answer, Refused)
+    assert [(b.code, b.largest) for b in answer.breaches] == [
+        ("MAX_ORDER_QTY", 5),
+        ("MAX_ORDER_VALUE", 6),
+        ("MAX_POSITION", 7),
+    ]
+    assert answer.largest == 5
+
+
+def test_what_an_instrument_allows() -> None:
+    state = desk()
+    assert codes(state, instrument=OLD.id) == ["INSTRUMENT_NOT_TRADABLE"]
+    assert codes(state, instrument=EUR.id) == ["CURRENCY_MISMATCH"]
+    assert codes(state, instrument=ABC.id, qty="1", limit_price="99.001") == ["PRICE_NOT_MULTIPLE_OF_TICK"]
+    assert codes(state, instrument=ABC.id, qty="1", limit_price="101", side="sell") == ["SHORT_RESTRICTED"]
+
+
+def test_a_lot_is_the_smallest_step() -> None:
+    lots = msgspec.structs.replace(XYZ, lot=5)
+    view = MarketView(InstrumentTable([lots]), market().quotes, MODEL, {}, 1)
+    answer = verdict(desk(), submit(qty="12"), view)
+    assert isinstance(answer, Refused)
+    assert (answer.breaches[0].code, answer.largest) == ("QTY_NOT_MULTIPLE_OF_LOT", 10)
+
+
+@pytest.mark.parametrize("scope", ["global", "account", "strategy", "instrument"])
+def test_modes_stop_or_let_only_reduce(scope: Any) -> None:
+    target = {"strategy": "s", "instrument": XYZ.id}.get(scope, "")
+    for mode, buy, sell, over in (
+        ("halted", ["TRADING_HALTED"], ["TRADING_HALTED"], ["TRADING_HALTED"]),
+        ("reducing", ["REDUCE_ONLY"], [], ["REDUCE_ONLY"]),
+    ):
+        state = desk()
+        step(state, submit("p"))
+        step(state, fill("t", "p"))
+        step(state, SetMode(account="a", ts_ns=T0, actor="x", scope=scope, target=target, mode=mode))  # type: ignore[arg-type]
+        assert codes(state, strategy="s") == buy
+        assert codes(state, strategy="s", side="sell", limit_price="101") == sell
+        assert codes(state, strategy="s", side="sell", limit_price="101", qty="11") == over
+
+
+def test_own_orders_do_not_trade_with_each_other() -> None:
+    state = desk()
+    step(state, submit("s", side="sell", limit_price="101"))
+    step(state, ack("s"))
+    assert codes(state, limit_price="100.99") == []
+    assert codes(state, limit_price="101") == ["SELF_TRADE"]
+    assert codes(state, type="market") == ["SELF_TRADE"]
+    assert codes(state, type="market", side="sell") == []
+    state = desk()
+    step(state, submit("b", limit_price="99"))
+    assert codes(state, side="sell", limit_price="99") == ["SELF_TRADE"]
+    assert codes(state, side="sell", limit_price="99.01") == []
+
+
+def test_var_bounds_what_adds_risk_and_lets_it_fall() -> None:
+    state = desk(max_var="1000", concentration_bps=100_000)
+    answer = verdict(state, submit(qty="500"))
+    assert isinstance(answer, Refused)
+    assert {b.code for b in answer.breaches} == {"VAR_PARAMETRIC", "VAR_HISTORICAL"}
+    assert 0 < answer.largest < 500
+    assert codes(state, qty=str(answer.largest)) == []
+    assert codes(state, qty=str(answer.largest + 1)) != []
+    step(state, submit("p", qty=str(answer.largest)))
+    step(state, fill("t", "p", qty=str(answer.largest)))
+    higher = market(XYZ=20_000)
+    assert isinstance(verdict(state, submit("more", limit_price="200"), higher), Refused)
+    assert isinstance(verdict(state, submit("less", side="sell", limit_price="200"), higher), Approved)
+
+
+sizes = st.integers(1, 3_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["buy", "sell"]), sizes, st.booleans()), max_size=5),
+    st.sampled_from(["buy", "sell"]),
+    st.sampled_from(["market", "limit"]),
+    sizes,
+    st.sampled_from(["500", "5000", "50000"]),
+    st.sampled_from(["20000", "200000"]),
+)
+def test_the_largest_size_passes_and_one_more_does_not(
+    history: list[tuple[str, int, bool]], side: str, type_: str, qty: int, max_var: str, cash: str
+) -> None:
+    state = desk(cash=cash, max_var=max_var, max_order_qty="2000", max_position_qty="1500")
+    for n, (past_side, size, filled) in enumerate(history):
+        at = "99" if past_side == "buy" else "101"
+        step(state, submit(f"h{n}", side=past_side, qty=str(size), limit_price=at))
+        if filled:
+            step(state, fill(f"t{n}", f"h{n}", side=past_side, qty=str(size), price=at))
+    price = None if type_ == "market" else ("98" if side == "buy" else "102")
+    answer = verdict(state, submit("q", side=side, type=type_, qty=str(qty), limit_price=price, ts_ns=T0 + S))
+    if isinstance(answer, Approved) or "SELF_TRADE" in [b.code for b in answer.breaches]:
+        return
+
+    def passes(size: int) -> bool:
+        again = verdict(state, submit("q", side=side, type=type_, qty=str(size), limit_price=price, ts_ns=T0 + S))
+        return isinstance(again, Approved)
+
+    assert not answer.largest or passes(answer.largest)
+    assert not passes(answer.largest + 1)

@@ -1,0 +1,278 @@
+"""A deterministic paper venue. Its book is a fold of the journal; market data makes it answer with reports.
+
+Orders fill against the shown quote (taker) or against trades through their price (maker), each volume shared in the
+order of acceptance. A trade id is a pure function of the order and n, so a venue that was restarted repeats itself
+instead of trading twice.
+"""
+
+from heapq import heappop, heappush
+from typing import Literal, TypedDict
+
+import msgspec
+
+from trading.amounts import CASH_SCALE, notional, to_text
+from trading.commands import (
+    VenueAccepted,
+    VenueCanceled,
+    VenueExpired,
+    VenueFill,
+    VenueRejected,
+    VenueReplaced,
+    VenueReport,
+)
+from trading.events import AnyEvent, OrderAccepted, OrderFilled, OrderMoved
+from trading.ids import digest
+from trading.instruments import InstrumentTable
+from trading.orders.transitions import TERMINAL
+from trading.routing.models import Liquidity, Models
+
+Reports = list[VenueReport]
+Action = Literal["arrive", "cancel", "expire"]
+IMMEDIATE = frozenset({"ioc", "fok"})
+
+
+class About(TypedDict):
+    """What every report says."""
+
+    account: str
+    ts_ns: int
+    order: str
+    venue: str
+
+
+class PaperOrder(msgspec.Struct, gc=False):
+    """One order at the venue. `unconfirmed` is what was reported and is not in the journal yet."""
+
+    intent: OrderAccepted
+    side: int
+    n: int
+    live: bool = False
+    triggered: bool = False
+    closing: bool = False
+    confirmed: int = 0
+    inherited: int = 0
+    fills: int = 0
+    unconfirmed: dict[str, int] | None = None
+
+    @property
+    def leaves(self) -> int:
+        """Return what is left to fill, reported fills taken off."""
+        waiting = sum(self.unconfirmed.values()) if self.unconfirmed else 0
+        return max(0, self.intent.qty - self.inherited - self.confirmed - waiting)
+
+
+class Shown(msgspec.Struct, gc=False):
+    """The newest quote of an instrument; what our orders took of it is gone."""
+
+    bid: int | None = None
+    bid_qty: int = 0
+    ask: int | None = None
+    ask_qty: int = 0
+
+
+class PaperVenue:
+    """All instruments and accounts of a desk. Single writer, no clock: time comes with events and ticks."""
+
+    def __init__(self, instruments: InstrumentTable, models: Models | None = None, name: str = "PAPER") -> None:
+        self.instruments = instruments
+        self.models = models or Models()
+        self.name = name
+        self.now_ns = 0
+        self.orders: dict[str, PaperOrder] = {}
+        self.books: dict[str, dict[str, PaperOrder]] = {}
+        self.shown: dict[str, Shown] = {}
+        self._due: list[tuple[int, int, Action, str]] = []
+        self._count = 0
+
+    def apply(self, event: AnyEvent) -> None:
+        """Follow one journalled event. Whatever it brings is reported by the next `advance`."""
+        if isinstance(event, OrderAccepted):
+            self._count += 1
+            self.orders[event.order] = PaperOrder(event, 1 if event.side == "buy" else -1, self._count)
+            self._plan(event.ts_ns, event.order, "replace" if event.replaces else "new", "arrive")
+        elif isinstance(event, OrderFilled):
+            self._confirm(event)
+        elif isinstance(event, OrderMoved):
+            order = self.orders.get(event.order)
+            if order is None:
+                return
+            if event.to == "replaced":
+                self._hand_over(order)
+            if event.to in TERMINAL:
+                self._drop(order)
+            elif event.to == "pending_cancel" and event.request:
+                self._plan(event.ts_ns, event.order, "cancel", "cancel")
+            elif event.to in ("new", "held", "partially_filled") and not order.live:
+                self._enter(order)
+
+    def advance(self, ts_ns: int) -> Reports:
+        """Let time pass: requests arrive, cancels take effect, orders expire."""
+        reports: Reports = []
+        self.now_ns = max(self.now_ns, ts_ns)
+        while self._due and self._due[0][0] <= self.now_ns:
+            at_ns, _, action, id_ = heappop(self._due)
+            order = self.orders.get(id_)
+            if order is None or order.closing:
+                if action == "cancel" and order is not None:
+                    reports.append(self._too_late(order, at_ns))
+                continue
+            if action == "arrive":
+                reports += self._arrive(order, at_ns)
+            elif action == "cancel":
+                reports.append(VenueCanceled(**self._about(order, at_ns)))
+                self._close(order)
+            elif order.live:
+                reports.append(VenueExpired(**self._about(order, at_ns)))
+                self._close(order)
+        return reports
+
+    def on_quote(
+        self, instrument: str, ts_ns: int, bid: int | None, bid_qty: int, ask: int | None, ask_qty: int
+    ) -> Reports:
+        """Take a quote; return what it fills."""
+        reports = self.advance(ts_ns)
+        self.shown[instrument] = Shown(bid, bid_qty, ask, ask_qty)
+        for order in list(self.books.get(instrument, {}).values()):
+            price = ask if order.side > 0 else bid
+            if price is not None:
+                self._trigger(order, price)
+            reports += self._take(order, self.now_ns)
+        return reports
+
+    def on_trade(self, instrument: str, ts_ns: int, price: int, qty: int) -> Reports:
+        """Take a trade; return what it triggers and fills."""
+        reports = self.advance(ts_ns)
+        lot = self.instruments[instrument].lot
+        budget = self.models.fill.available(qty, lot)
+        for order in list(self.books.get(instrument, {}).values()):
+            fresh = self._trigger(order, price)
+            limit = order.intent.limit_price
+            if fresh:
+                reports += self._take(order, self.now_ns)
+            elif limit is not None and order.triggered and order.side * (limit - price) >= 0:
+                part = min(order.leaves, budget)
+                if part > 0:
+                    budget -= part
+                    reports.append(self._fill(order, self.now_ns, limit, part, "maker"))
+        return reports
+
+    def _arrive(self, order: PaperOrder, ts_ns: int) -> Reports:
+        intent = order.intent
+        about = self._about(order, ts_ns)
+        if order.live:
+            # An earlier life of this venue took it already.
+            return self._settle(order, [])
+        if intent.replaces:
+            old = self.orders.get(intent.replaces)
+            if old is None or old.closing or not old.live:
+                self._close(order)
+                about["order"] = intent.replaces
+                return [VenueRejected(**about, request="replace", code="TOO_LATE")]
+            order.inherited = old.intent.qty - old.leaves
+            self._close(old)
+            first: VenueReport = VenueReplaced(
+                **self._about(old, ts_ns), new_order=intent.order, venue_order_id=self._venue_id(intent.order)
+            )
+        else:
+            first = VenueAccepted(**about, venue_order_id=self._venue_id(intent.order))
+        self._enter(order)
+        return self._settle(order, [first, *self._take(order, ts_ns, arriving=True)])
+
+    def _settle(self, order: PaperOrder, reports: Reports) -> Reports:
+        intent = order.intent
+        if intent.tif in IMMEDIATE and order.leaves and not order.closing:
+            reports.append(VenueCanceled(**self._about(order, self.now_ns), reason=intent.tif.upper()))
+            self._close(order)
+        elif intent.expire_ts_ns is not None:
+            self._count += 1
+            heappush(self._due, (intent.expire_ts_ns, self._count, "expire", intent.order))
+        return reports
+
+    def _hand_over(self, old: PaperOrder) -> None:
+        for order in self.orders.values():
+            if order.intent.replaces == old.intent.order:
+                order.inherited = old.intent.qty - old.leaves
+
+    def _enter(self, order: PaperOrder) -> None:
+        order.live = True
+        order.triggered = order.triggered or order.intent.stop_price is None
+        self.books.setdefault(order.intent.instrument, {})[order.intent.order] = order
+
+    def _trigger(self, order: PaperOrder, price: int) -> bool:
+        stop = order.intent.stop_price
+        if order.triggered or stop is None or order.side * (price - stop) < 0:
+            return False
+        order.triggered = True
+        return True
+
+    def _take(self, order: PaperOrder, ts_ns: int, *, arriving: bool = False) -> Reports:
+        shown = self.shown.get(order.intent.instrument)
+        if shown is None or not order.triggered or order.closing:
+            return []
+        price, volume = (shown.ask, shown.ask_qty) if order.side > 0 else (shown.bid, shown.bid_qty)
+        limit = order.intent.limit_price
+        if price is None or (limit is not None and order.side * (limit - price) < 0):
+            return []
+        instrument = self.instruments[order.intent.instrument]
+        part = min(order.leaves, self.models.fill.available(volume, instrument.lot))
+        if part <= 0 or (arriving and order.intent.tif == "fok" and part < order.leaves):
+            return []
+        if order.side > 0:
+            shown.ask_qty -= part
+        else:
+            shown.bid_qty -= part
+        paid = self.models.slippage.price(price, order.side, instrument.tick)
+        if limit is not None:
+            paid = min(paid, limit) if order.side > 0 else max(paid, limit)
+        return [self._fill(order, ts_ns, paid, part, "taker")]
+
+    def _fill(self, order: PaperOrder, ts_ns: int, price: int, qty: int, liquidity: Liquidity) -> VenueFill:
+        intent = order.intent
+        trade_id = digest("paper", intent.order, order.fills)
+        order.fills += 1
+        order.unconfirmed = {**(order.unconfirmed or {}), trade_id: qty}
+        if not order.leaves:
+            self._close(order)
+        value = notional(price, qty, intent.price_scale, intent.qty_scale)
+        return VenueFill(
+            **self._about(order, ts_ns),
+            trade_id=trade_id,
+            instrument=intent.instrument,
+            side=intent.side,
+            qty=to_text(qty, intent.qty_scale),
+            price=to_text(price, intent.price_scale),
+            fee=to_text(self.models.fees.fee(value, liquidity), CASH_SCALE),
+            liquidity=liquidity,
+        )
+
+    def _confirm(self, event: OrderFilled) -> None:
+        order = self.orders.get(event.order)
+        if order is None:
+            return
+        if order.unconfirmed is None or order.unconfirmed.pop(event.trade_id, None) is None:
+            # Reported by an earlier life of this venue.
+            order.fills += 1
+        order.confirmed += event.qty
+        if event.to in TERMINAL:
+            self._drop(order)
+
+    def _close(self, order: PaperOrder) -> None:
+        order.closing = True
+        self.books.get(order.intent.instrument, {}).pop(order.intent.order, None)
+
+    def _drop(self, order: PaperOrder) -> None:
+        self._close(order)
+        del self.orders[order.intent.order]
+
+    def _plan(self, ts_ns: int, order: str, verb: str, action: Action) -> None:
+        self._count += 1
+        heappush(self._due, (ts_ns + self.models.latency.latency_ns(order, verb), self._count, action, order))
+
+    def _too_late(self, order: PaperOrder, ts_ns: int) -> VenueRejected:
+        return VenueRejected(**self._about(order, ts_ns), request="cancel", code="TOO_LATE")
+
+    def _venue_id(self, order: str) -> str:
+        return digest("paper", order)
+
+    def _about(self, order: PaperOrder, ts_ns: int) -> About:
+        return {"account": order.intent.account, "ts_ns": ts_ns, "order": order.intent.order, "venue": self.name}
