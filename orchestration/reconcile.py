@@ -11,7 +11,7 @@ import pyarrow as pa
 from orchestration.lake_io import LakeIO
 from orchestration.oracle import batch_bars
 from orchestration.recompute import compare, expected_bars
-from trading.instruments import CATALOGUE
+from trading.instruments import CATALOGUE, InstrumentTable
 from trading.schemas import BARS, BARS_V1, FRAMES_V1, TICKS, TICKS_RAW, TICKS_V1, Table, Topic
 
 NORMALIZE = "normalize"
@@ -23,8 +23,8 @@ _COUNTERS_OF = {TICKS_V1.name: ("ticks_out",), BARS_V1.name: ("bars", "revisions
 Oracle = Callable[[pa.Table], pa.Table]
 
 
-def reconcile(lake: LakeIO, status: Mapping[str, Any], batch: Oracle | None = None) -> dict[str, Any]:
-    """Return the report. `status` is the last status page; `batch` is our own bar function, by default with the catalogue.
+def reconcile(lake: LakeIO, status: Mapping[str, Any], instruments: InstrumentTable = CATALOGUE) -> dict[str, Any]:
+    """Return the report. `status` is the last status page; bars are computed by DuckDB and by our batch function.
 
     Keys: ticks, tables, bars (by oracle), mismatches (lines for people), reconciled.
     """
@@ -33,7 +33,7 @@ def reconcile(lake: LakeIO, status: Mapping[str, Any], batch: Oracle | None = No
     report: dict[str, Any] = {
         "ticks": _ticks(counters, mismatches),
         "tables": {t.name: _table(lake, t, status, counters, mismatches) for t in BRONZE},
-        "bars": _bars(lake, status, {"duckdb": expected_bars, "batch": batch or batch_bars(CATALOGUE)}, mismatches),
+        "bars": _bars(lake, status, {"duckdb": expected_bars, "batch": batch_bars(instruments)}, mismatches),
     }
     return report | {"mismatches": mismatches, "reconciled": not mismatches}
 
