@@ -51,6 +51,7 @@ class Partition:
         self.queued_end = log_.end
         self.encoder = Encoder()
         self.turn: Turn | None = None
+        self.turn_ms = 0
         self.waiters: list[asyncio.Future[None]] = []
 
     def show(self, end: int) -> None:
@@ -143,25 +144,22 @@ class Broker:
         """Queue messages for the write of this turn; return the first offset and what to await for the outcome."""
         if self._failed is not None:
             raise self._failed
-        self._check(partition, messages)
-        if partition.turn is None:
-            partition.turn = Turn(loop=self.loop)
-            if not self._queued:
-                self.loop.call_soon(self._write)
-            self._queued.append(partition)
+        _check(partition, messages)
+        turn = partition.turn
+        if turn is None:
+            turn = self._begin_turn(partition)
         first = partition.queued_end
-        partition.encoder.add(first, time.time_ns() // 1_000_000, messages)
+        partition.encoder.add(first, partition.turn_ms, messages)
         partition.queued_end = first + len(messages)
-        return first, partition.turn
+        return first, turn
 
-    def _check(self, partition: Partition, messages: Messages) -> None:
-        for key, value in messages:
-            if (len(key) if key else 0) + (len(value) if value else 0) > MAX_MESSAGE_BYTES:
-                raise BrokerError(
-                    "MESSAGE_TOO_LARGE", f"{partition.topic}: over {MAX_MESSAGE_BYTES} bytes in a message"
-                )
-            if key is None and partition.log.compacted:
-                raise BrokerError("KEY_REQUIRED", f"{partition.topic}: a message of a compacted topic needs a key")
+    def _begin_turn(self, partition: Partition) -> Turn:
+        if not self._queued:
+            self.loop.call_soon(self._write)
+        self._queued.append(partition)
+        partition.turn = Turn(loop=self.loop)
+        partition.turn_ms = time.time_ns() // 1_000_000
+        return partition.turn
 
     def _write(self) -> None:
         queued, self._queued = self._queued, []
@@ -308,6 +306,14 @@ class Broker:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+
+def _check(partition: Partition, messages: Messages) -> None:
+    for key, value in messages:
+        if key is None and partition.log.compacted:
+            raise BrokerError("KEY_REQUIRED", f"{partition.topic}: a message of a compacted topic needs a key")
+        if len(value or b"") + len(key or b"") > MAX_MESSAGE_BYTES:
+            raise BrokerError("MESSAGE_TOO_LARGE", f"{partition.topic}: over {MAX_MESSAGE_BYTES} bytes in a message")
 
 
 def _leave_to_kernel(fd: int) -> None:

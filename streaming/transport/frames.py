@@ -15,6 +15,7 @@ _FIELDS = struct.Struct("<qqii")
 _HEADER = struct.Struct("<4sIqqii")
 HEADER_BYTES = _HEADER.size
 INDEX_STEP_BYTES = 16 << 10
+_COPIED_BYTES = 4 << 10
 
 
 class Frame(NamedTuple):
@@ -33,17 +34,18 @@ class FrameError(Exception):
 class Encoder:
     """Collects frames for one write; `marks` are (offset, position in the write) about every 16 KiB."""
 
-    __slots__ = ("marks", "parts", "size")
+    __slots__ = ("_next_mark", "marks", "parts", "size")
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.marks: list[tuple[int, int]] = []
         self.size = 0
+        self._next_mark = 0
 
     def add(self, offset: int, ts_ms: int, messages: Sequence[tuple[bytes | None, bytes | None]]) -> None:
         """Encode (key, value) pairs with consecutive offsets."""
         push, size = self.parts.append, self.size
-        next_mark = self.marks[-1][1] + INDEX_STEP_BYTES if self.marks else 0
+        next_mark = self._next_mark
         for key, value in messages:
             if size >= next_mark:
                 self.marks.append((offset, size))
@@ -51,23 +53,25 @@ class Encoder:
             key_size = -1 if key is None else len(key)
             value_size = -1 if value is None else len(value)
             fields = _FIELDS.pack(offset, ts_ms, key_size, value_size)
-            crc = crc32(value or b"", crc32(key or b"", crc32(fields)))
-            push(_PREFIX.pack(MARKER, crc))
-            push(fields)
-            size += HEADER_BYTES
-            if key:
-                push(key)
-                size += key_size
-            if value:
+            if value_size < _COPIED_BYTES:
+                body = fields + (key or b"") + (value or b"")
+                push(_PREFIX.pack(MARKER, crc32(body)))
+                push(body)
+                size += len(body) + 8
+            else:
+                assert value is not None
+                start = fields + (key or b"")
+                push(_PREFIX.pack(MARKER, crc32(value, crc32(start))))
+                push(start)
                 push(value)
-                size += value_size
+                size += len(start) + value_size + 8
             offset += 1
-        self.size = size
+        self.size, self._next_mark = size, next_mark
 
     def take(self) -> bytes:
         """Return the collected bytes and start anew."""
         data = b"".join(self.parts)
-        self.parts, self.marks, self.size = [], [], 0
+        self.parts, self.marks, self.size, self._next_mark = [], [], 0, 0
         return data
 
 

@@ -43,7 +43,7 @@ class LogClient:
 
     async def append(self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]) -> int:
         """Append in order; return the first offset once the log's fsync mode says that all are there."""
-        broker = self._broker
+        broker = self._open or self._broker
         first, turn = broker.append(broker.partition(topic, partition), messages)
         await turn
         return first
