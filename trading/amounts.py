@@ -3,7 +3,7 @@
 This is the only place where a decimal becomes an integer or an integer a decimal. Ties round half to even.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_EVEN, Decimal, Inexact, InvalidOperation, localcontext
 
 CASH_SCALE = 9
 MAX_SCALE = 12
@@ -26,9 +26,13 @@ def parse_exact(text: str, scale: int) -> int:
     # Plain digits, the usual case, need no Decimal; 18 of them fit int64 before and are bounded after scaling.
     if len(text) <= 18 and text.isascii() and whole.isdigit() and len(part) <= scale and (part.isdigit() or not dot):
         return _bounded(int(whole + part) * 10 ** (scale - len(part)), text)
-    amount = _decimal(text).scaleb(scale)
-    if amount != amount.to_integral_value():
-        raise AmountError("NOT_A_MULTIPLE", f"{text!r} has more than {scale} decimals")
+    with localcontext() as ctx:
+        ctx.prec = PRECISION
+        ctx.traps[Inexact] = True
+        try:
+            amount = _decimal(text).scaleb(scale).to_integral_exact()
+        except Inexact:
+            raise AmountError("NOT_A_MULTIPLE", f"{text!r} has more than {scale} decimals") from None
     return _bounded(int(amount), text)
 
 

@@ -111,5 +111,5 @@ def calendar(name: str) -> Calendar:
     found = Calendar(name, seconds * SECOND_NS, offsets * SECOND_NS, 570, 960)
     days, opens, closes = (column.tolist() for column in unpack(table.XNYS_SPECIAL_DAYS))
     found._weekends_closed = True
-    found._special = {day: hours for day, *hours in zip(days, opens, closes, strict=True)}  # type: ignore[misc]
+    found._special = dict(zip(days, zip(opens, closes, strict=True), strict=True))
     return found
