@@ -6,22 +6,22 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from streaming.transport.broker import OFFSETS_TOPIC, Broker
+from streaming.transport.broker import OFFSETS_TOPIC, Broker, Fsync
 from streaming.transport.client import BrokerError, TopicSpec
 from tests.streaming.transport.apps import until
 
 TOPIC = TopicSpec("t", 1)
 
 
-def opened(folder: Path, **options: object) -> Broker:
+def opened(folder: Path, fsync: Fsync = "batch", sync: Callable[[int], None] = os.fdatasync) -> Broker:
     """Return an open broker with one topic."""
-    broker = Broker(folder, options.pop("fsync", "batch"), **options)  # type: ignore[arg-type]
+    broker = Broker(folder, fsync, sync)
     broker.open()
     broker.create_topics([TOPIC])
     return broker
