@@ -30,9 +30,15 @@ MINUTE_START = "epoch_ns(ts) // 60000000000 * 60000000000"
 DAY_START = "epoch_ns(date_trunc('day', ts at time zone 'UTC' - interval 4 hour)) + 14400000000000"
 
 
+def rows_of(query: str) -> list[Any]:
+    """Return a query's rows."""
+    rows: list[Any] = duckdb.connect().execute(query).fetchall()
+    return rows
+
+
 def columns_of(file: Path, query: str) -> dict[str, Any]:
     """Return a query's columns as numpy arrays."""
-    columns: dict[str, Any] = duckdb.sql(query.format(file=file)).fetchnumpy()
+    columns: dict[str, Any] = duckdb.connect().execute(query.format(file=file)).fetchnumpy()
     return columns
 
 
@@ -41,15 +47,21 @@ def dictionary(values: Any) -> tuple[list[str], Any]:
     return names.tolist(), codes.astype(np.int16)
 
 
+def _rows(texts: dict[str, Any], rows: slice) -> dict[str, Any]:
+    return {name: (names, codes[rows]) for name, (names, codes) in texts.items()}
+
+
 def frames(columns: dict[str, Any], kind: int) -> Iterator[bytes]:
     """Yield the rows as frames of 1,000, and the last empty one."""
     count = len(columns["ts"])
     nothing = np.full(count, np.nan)
-    floats = {
+    floats: Any = {
         name: np.asarray(columns.get(name, nothing), np.float64)
         for name in ("price", "qty", "bid", "bid_qty", "ask", "ask_qty")
     }
-    texts = {name: dictionary(columns.get(name, np.full(count, ""))) for name in ("symbol", "exchange", "condition")}
+    texts: Any = {
+        name: dictionary(columns.get(name, np.full(count, ""))) for name in ("symbol", "exchange", "condition")
+    }
     ids = np.asarray(columns.get("trade_id", np.full(count, ABSENT)), np.int64)
     suspicious = np.asarray(columns["suspicious"], np.uint8)
     newest = 0
@@ -69,7 +81,7 @@ def frames(columns: dict[str, Any], kind: int) -> Iterator[bytes]:
             recv_ns=newest,
             eof=not len(ts),
             **{name: column[rows] for name, column in floats.items()},
-            **{name: (names, codes[rows]) for name, (names, codes) in texts.items()},
+            **_rows(texts, rows),
         ).encode()
 
 
@@ -88,8 +100,8 @@ def test_a_day_of_trades_gives_the_bars_that_duckdb_computes(shared_data: Callab
             for row in range(len(batch)):
                 name = batch.instrument[0][int(batch.instrument[1][row])]
                 found.get(int(batch.interval_s[row]), []).append((name, *(int(column[row]) for column in values)))
-    assert sorted(found[60]) == duckdb.sql(BARS.format(file=file, start=MINUTE_START)).fetchall()
-    assert sorted(found[86_400]) == duckdb.sql(BARS.format(file=file, start=DAY_START)).fetchall()
+    assert sorted(found[60]) == rows_of(BARS.format(file=file, start=MINUTE_START))
+    assert sorted(found[86_400]) == rows_of(BARS.format(file=file, start=DAY_START))
     totals = normalizer.totals
     assert (totals.ticks_in, totals.ticks_out, totals.rejected, totals.duplicates) == (388_417, 388_417, 0, 0)
     names, codes = dictionary(columns["symbol"])

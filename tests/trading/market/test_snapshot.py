@@ -1,0 +1,67 @@
+import msgspec
+import pytest
+
+from tests.trading.market.frames import MINUTE, OPEN, TABLE, Desk, quote, trade
+from trading.codec import CodecError
+from trading.instruments import Instrument, InstrumentTable
+from trading.market.normalize import Normalizer
+from trading.market.policy import MarketPolicy
+from trading.messages import Source
+
+POLICY = MarketPolicy()
+
+
+def desk() -> Desk:
+    made = Desk()
+    made.send(trade(OPEN, 10, id=1), trade(OPEN + 1, 20, id=2, symbol="BBB"), quote(OPEN + 2, 9.9))
+    made.seq += 1
+    made.send(clock=OPEN + 2 * MINUTE)
+    return made
+
+
+def test_new_instruments_may_come_and_old_ones_go() -> None:
+    old = desk()
+    table = InstrumentTable([Instrument(symbol="AAB", venue="US", calendar="XNYS", price_scale=4), TABLE["BBB.US"]])
+    moved = Normalizer.restore(old.normalizer.snapshot(), table, POLICY, 1)
+    old.normalizer = moved
+    old.bars.clear()
+    old.send(trade(OPEN + 3, 21, id=3, symbol="BBB"), trade(OPEN + 1, 20, id=2, symbol="BBB"), clock=OPEN + 2 * MINUTE)
+    assert moved.totals.duplicates == 1
+    assert [(key, revision, bar[5]) for key, revision, bar in old.bars] == [(("BBB.US", 60, OPEN), 1, 2)]
+    old.finish(OPEN + 2 * MINUTE)
+    assert {key[0] for key, _, _ in old.bars} == {"BBB.US"}
+
+
+def test_a_changed_scale_is_refused() -> None:
+    table = InstrumentTable([Instrument(symbol="AAA", venue="US", calendar="XNYS", price_scale=2)])
+    with pytest.raises(CodecError, match=r"AAA\.US has changed") as caught:
+        Normalizer.restore(desk().normalizer.snapshot(), table, POLICY, 1)
+    assert caught.value.code == "BAD_SNAPSHOT"
+
+
+def test_bytes_that_are_no_snapshot_are_refused() -> None:
+    good = desk().normalizer.snapshot()
+    state = msgspec.msgpack.decode(good)
+    for payload, code in (
+        (b"", "CORRUPT"),
+        (good[:-1], "CORRUPT"),
+        (msgspec.msgpack.encode(state | {"schema": "normalizer/9"}), "WRONG_SCHEMA"),
+        (msgspec.msgpack.encode(state | {"lanes": {"US": state["lanes"]["US"] | {"bars": b"123"}}}), "BAD_SNAPSHOT"),
+    ):
+        with pytest.raises(CodecError) as caught:
+            Normalizer.restore(payload, TABLE, POLICY, 1)
+        assert caught.value.code == code
+
+
+def test_equal_states_give_equal_bytes_however_they_came_about() -> None:
+    one, other = Desk(), Desk()
+    rows = [trade(OPEN + n, 10, id=n * 977 % 500, symbol="AAA" if n % 2 else "BBB") for n in range(200)]
+    one.send(*rows)
+    one.send(clock=OPEN + MINUTE)
+    other.send(*sorted(rows, key=lambda row: row.symbol), clock=OPEN + 199)
+    other.send(clock=OPEN + MINUTE)
+    assert one.normalizer.snapshot() == other.normalizer.snapshot()
+    again = Normalizer.restore(one.normalizer.snapshot(), TABLE, POLICY, 1)
+    again.apply(b"", Source(0, 9))
+    one.give(b"")
+    assert one.normalizer.snapshot() == again.snapshot()
