@@ -52,7 +52,6 @@ class RiskInputs(msgspec.Struct, frozen=True, gc=False, array_like=True):
     limits_version: int
     equity: int
     gross: int
-    var_after: int
 
 
 class OrderAccepted(Event, frozen=True, gc=False, tag="order_accepted"):

@@ -23,7 +23,6 @@ from trading.events import (
 from trading.orders.idempotency import GONE, intent_digest, remember, trade_key
 from trading.orders.state import MAX_QUARANTINED, Account, OrderRow, State
 from trading.orders.transitions import LATE_FILL, TERMINAL, WAITING, IllegalMoveError, require_move
-from trading.risk.context import Draft
 from trading.risk.exposure import Holding
 from trading.risk.limits import Limits
 
@@ -33,23 +32,6 @@ def evolve(state: State, event: AnyEvent) -> None:
     apply = _APPLY.get(type(event))
     if apply is not None:
         apply(state, event)
-
-
-def row_signature(intent: OrderAccepted) -> str:
-    """Return the repeated-order signature of an accepted order."""
-    side = 1 if intent.side == "buy" else -1
-    return Draft(
-        intent.account,
-        intent.instrument,
-        side,
-        intent.qty,
-        intent.type,
-        intent.tif,
-        intent.ts_ns,
-        intent.limit_price,
-        intent.stop_price,
-        intent.strategy,
-    ).signature
 
 
 def _accepted(state: State, event: OrderAccepted) -> None:
@@ -62,7 +44,9 @@ def _accepted(state: State, event: OrderAccepted) -> None:
     assert limits is not None, "nothing is approved without limits"
     exposure.open_orders += 1
     exposure.spend(event.ts_ns, limits.message_gap_ns)
-    exposure.note_order(row_signature(event), event.ts_ns, limits.repeat_window_ns)
+    side = row.side
+    same = (event.strategy, event.instrument, side, event.qty, event.type, event.limit_price, event.stop_price)
+    exposure.note_order(same, event.ts_ns, limits.repeat_window_ns)
     holding = exposure.holding(event.instrument, event.price_scale, event.qty_scale)
     if event.replaces:
         parent = state.orders[event.replaces]
@@ -93,10 +77,11 @@ def target_hold(state: State, row: OrderRow) -> tuple[int, int]:
     """
     if row.status in TERMINAL:
         return 0, 0
-    qty = row.leaves
-    raw = qty * row.intent.hold_price
-    if row.intent.replaces:
-        parent = state.orders.get(row.intent.replaces)
+    intent = row.intent
+    qty = max(0, intent.qty - row.inherited - row.filled)
+    raw = qty * intent.hold_price
+    if intent.replaces:
+        parent = state.orders.get(intent.replaces)
         if parent is not None and not parent.ended:
             return max(0, qty - parent.held_qty), max(0, raw - parent.held_raw)
     return qty, raw
@@ -107,7 +92,7 @@ def _rehold(state: State, account: Account, holding: Holding, row: OrderRow) -> 
     if qty != row.held_qty or raw != row.held_raw:
         holding.reserve(row.side, qty - row.held_qty, raw - row.held_raw)
         row.held_qty, row.held_raw = qty, raw
-    account.exposure.touch(holding)
+        account.exposure.touch(holding)
     child = state.orders.get(row.replaced_by) if row.replaced_by else None
     if child is not None and not child.ended:
         child.inherited = row.filled + row.inherited
@@ -137,7 +122,7 @@ def _moved(state: State, event: OrderMoved) -> None:
 def _enter(state: State, account: Account, row: OrderRow, to: Status, ts_ns: int) -> None:
     row.version += 1
     row.updated_ts_ns = max(row.updated_ts_ns, ts_ns)
-    was_ended = row.ended
+    was_ended = row.status in TERMINAL
     row.status = to
     order = row.intent.order
     if to in WAITING:
@@ -185,6 +170,7 @@ def _filled(state: State, event: OrderFilled) -> None:
     holding.realised += gain
     holding.fees += event.fee
     account.exposure.cash -= event.cost + event.fee
+    account.exposure.touch(holding)
     if row.status in TERMINAL:
         if event.to != row.status or row.status not in LATE_FILL:
             raise IllegalMoveError(f"order {event.order}: late fill {row.status} -> {event.to}")

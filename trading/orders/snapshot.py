@@ -12,7 +12,7 @@ import msgspec
 from trading.commands import LimitsBody, TradingMode
 from trading.orders.evolve import index
 from trading.orders.state import Account, OrderRow, State
-from trading.risk.exposure import Holding
+from trading.risk.exposure import Holding, Signature
 from trading.risk.limits import Limits
 
 SNAPSHOT_SCHEMA = "orders.state/1"
@@ -52,7 +52,7 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     limits_version: int
     limits: LimitsBody | None
     holdings: list[HoldingRow]
-    recent: list[tuple[int, str]]
+    recent: list[tuple[int, Signature]]
     ended: list[tuple[int, str]]
     trades: dict[str, str]
     deposits: dict[str, int]

@@ -148,15 +148,15 @@ def short_sale(c: Context) -> Breach | None:
 
 def var_parametric(c: Context) -> Breach | None:
     """Bound the parametric VaR as if every open order were filled, or let it fall."""
-    limit = c.limits.max_var_cents
-    after = c.quad_after
-    if var.parametric_within(after, limit) or after <= c.var.quad:
+    if c.var_is_safe:
+        return None
+    limit, name = c.limits.max_var_cents, c.draft.instrument
+    after, before = c.var.quad_after(name, c.var_change), c.var.quad_after(name, 0)
+    if var.parametric_within(after, limit) or after <= before:
         return None
     largest = _largest(
         c,
-        lambda change: (
-            var.parametric_within(quad := c.var.quad_after(c.draft.instrument, change), limit) or quad <= c.var.quad
-        ),
+        lambda change: var.parametric_within(quad := c.var.quad_after(name, change), limit) or quad <= c.var.quad,
     )
     value = _cash(var.parametric(after))
     return Breach("VAR_PARAMETRIC", _cash(limit), value, largest, "the parametric VaR is too high")
@@ -164,13 +164,12 @@ def var_parametric(c: Context) -> Breach | None:
 
 def var_historical(c: Context) -> Breach | None:
     """Bound the historical VaR as if every open order were filled, or let it fall."""
-    limit = c.limits.max_var_cents
-    name = c.draft.instrument
-    if c.var.historical_within(name, c.var_change, limit):
+    if c.var_is_safe:
         return None
+    limit, name = c.limits.max_var_cents, c.draft.instrument
     before = c.var.historical_after(name, 0)
     after = c.var.historical_after(name, c.var_change)
-    if after <= before:
+    if after <= max(limit, before):
         return None
     largest = _largest(c, lambda change: c.var.historical_after(name, change) <= max(limit, before))
     return Breach("VAR_HISTORICAL", _cash(limit), _cash(after), largest, "the historical VaR is too high")

@@ -5,7 +5,7 @@ import msgspec
 from trading.commands import OrderType, TimeInForce
 from trading.instruments import Instrument
 from trading.risk.controls import Controls
-from trading.risk.exposure import Exposure, Holding
+from trading.risk.exposure import Exposure, Holding, Signature
 from trading.risk.limits import Limits, to_raw
 from trading.risk.market import MarketView, Quote
 from trading.risk.var import CENT, VarBook
@@ -31,10 +31,9 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     replacing: bool = False
 
     @property
-    def signature(self) -> str:
-        """Return what makes two orders identical to the repeated-order rule."""
-        what = f"{self.strategy}/{self.instrument}/{self.side}/{self.qty}"
-        return f"{what}/{self.type}/{self.limit_price}/{self.stop_price}"
+    def signature(self) -> Signature:
+        """Return what the repeated-order rule compares."""
+        return (self.strategy, self.instrument, self.side, self.qty, self.type, self.limit_price, self.stop_price)
 
 
 class Context:
@@ -58,11 +57,11 @@ class Context:
         "market",
         "open_qty",
         "order",
-        "quad_after",
         "quote",
         "scale",
         "var",
         "var_change",
+        "var_is_safe",
     )
 
     def __init__(
@@ -85,7 +84,7 @@ class Context:
         self.market = market
         self.quote = quote
         self.var: VarBook = account.var
-        self.scale = limits.of(instrument)
+        self.scale = limits.of(instrument, draft.instrument)
         holding = account.holdings.get(draft.instrument)
         if holding is None:
             holding = Holding(draft.instrument, instrument.price_scale, instrument.qty_scale)
@@ -107,7 +106,7 @@ class Context:
         margin_cash = self.equity * BPS // limits.body.margin_bps - (account.gross - holding.gross)
         self.allowed_raw = to_raw(margin_cash, holding.mul, holding.div)
         self.var_change = self.var_change_of(draft.qty)
-        self.quad_after = self.var.quad_after(draft.instrument, self.var_change)
+        self.var_is_safe = self.var.surely_within(draft.instrument, self.var_change, limits.max_var_cents)
 
     def var_change_of(self, qty: int) -> int:
         """Return the change of the VaR exposure in cents if the order had this quantity."""

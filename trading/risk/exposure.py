@@ -8,12 +8,14 @@ redone only for what has changed; it is no part of the state.
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from trading.risk.limits import cash_factors
 from trading.risk.market import MarketView, Quote
 from trading.risk.var import CENT, VarBook
 
-BUY, SELL = 1, -1
+# Strategy, instrument, side, quantity, type, limit and stop price: what makes two orders identical.
+Signature: TypeAlias = tuple[str, str, int, int, str, int | None, int | None]
 
 
 class ValuationError(ValueError):
@@ -106,8 +108,8 @@ class Exposure:
         self.open_orders = 0
         # The token bucket: the time up to which the message budget is spent.
         self.tat_ns = 0
-        self.recent: dict[str, list[int]] = {}
-        self.recent_order: deque[tuple[int, str]] = deque()
+        self.recent: dict[Signature, list[int]] = {}
+        self.recent_order: deque[tuple[int, Signature]] = deque()
         self.value = 0
         self.gross = 0
         self.var: VarBook | None = None
@@ -131,7 +133,7 @@ class Exposure:
         """Take one message from the budget."""
         self.tat_ns = max(self.tat_ns, ts_ns) + gap_ns
 
-    def note_order(self, signature: str, ts_ns: int, window_ns: int) -> None:
+    def note_order(self, signature: Signature, ts_ns: int, window_ns: int) -> None:
         """Remember an order for the repeated-order rule; forget those that have left the window."""
         times = self.recent.get(signature)
         if times is None:

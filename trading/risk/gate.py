@@ -140,7 +140,6 @@ def _verdict(context: Context) -> Approved | Refused:
         context.limits.version,
         context.equity,
         context.account.gross,
-        var.CENT * var.parametric(context.quad_after),
     )
     return Approved(context.draft, context.instrument, context.hold_price, inputs)
 

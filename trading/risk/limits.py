@@ -69,11 +69,11 @@ class Limits:
             self._position_units[name] = _amount(f"instruments.{name}.max_position_qty", own.max_position_qty)
         self._by_instrument: dict[str, InstrumentScale] = {}
 
-    def of(self, instrument: Instrument) -> InstrumentScale:
+    def of(self, instrument: Instrument, id_: str) -> InstrumentScale:
         """Return the limits of one instrument in its scale."""
-        found = self._by_instrument.get(instrument.id)
+        found = self._by_instrument.get(id_)
         if found is None:
-            found = self._by_instrument[instrument.id] = InstrumentScale(
+            found = self._by_instrument[id_] = InstrumentScale(
                 _scaled(self._order_units, instrument),
                 _scaled(self._position_units, instrument),
                 to_raw(self.max_order_value, *cash_factors(instrument.price_scale, instrument.qty_scale)),

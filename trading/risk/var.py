@@ -32,7 +32,7 @@ class RiskModel:
     __slots__ = ("cov", "index", "names", "returns", "spread", "tail", "version")
 
     def __init__(self, version: int, names: Sequence[str], covariance: Sequence[Sequence[int]], returns: Array) -> None:
-        """Take covariances in 1e-12 and a (scenario, instrument) window of returns in 1e-6, for the horizon."""
+        """Take covariances in 1e-12, positive semi-definite, and a (scenario, instrument) window of returns in 1e-6."""
         if returns.shape[0] < MIN_WINDOW or returns.shape[1] != len(names) or len(covariance) != len(names):
             raise ValueError(f"a risk model needs {MIN_WINDOW} scenarios or more, and one column for each instrument")
         self.version = version
@@ -41,7 +41,11 @@ class RiskModel:
         self.cov = tuple(tuple(map(int, row)) for row in covariance)
         self.returns = np.ascontiguousarray(returns.T.astype(np.int64))
         self.returns.setflags(write=False)
-        self.spread = tuple(int(np.abs(row).max()) for row in self.returns)
+        # The most that one cent of exposure can add to either figure, in 1e-6 of a cent.
+        self.spread = tuple(
+            max(int(np.abs(row).max()), isqrt(self.cov[i][i] * Z99_SQUARED // RETURN_SCALE) + 1)
+            for i, row in enumerate(self.returns)
+        )
         # 1 % of the scenarios are worse than the figure; at least the worst one counts.
         self.tail = max(1, returns.shape[0] // TAIL_PARTS)
 
@@ -54,18 +58,26 @@ def build_model(
         raise ValueError("daily returns must be finite")
     covariance = np.atleast_2d(np.cov(daily_returns, rowvar=False)) * horizon_days * COVARIANCE_SCALE
     window = np.rint(daily_returns * np.sqrt(horizon_days) * RETURN_SCALE)
-    return RiskModel(version, names, [[round(cell) for cell in row] for row in covariance.tolist()], window)
+    whole = [[round(cell) for cell in row] for row in covariance.tolist()]
+    for i in range(len(names)):
+        # Rounding moves an eigenvalue by less than the number of instruments: this keeps the form a norm.
+        whole[i][i] += len(names)
+    return RiskModel(version, names, whole, window)
 
 
 class VarBook:
-    """The exposures of one account, with the quadratic form and the scenario losses kept up to date."""
+    """The exposures of one account. Quadratic form and scenario losses are exact, and brought up to date on demand.
 
-    __slots__ = ("_base", "_base_loss", "_drift", "_pnl", "_reach", "model", "quad", "x")
+    Neither figure can rise by more than the sum of |change| x the instrument's own worst move: volatility is a norm,
+    and a quantile moves by no more than the largest move of a scenario. So far from a limit nothing is computed anew.
+    """
+
+    __slots__ = ("_base", "_base_loss", "_drift", "_pnl", "_quad", "_reach", "model", "x")
 
     def __init__(self, model: RiskModel) -> None:
         self.model = model
         self.x: dict[str, int] = {}
-        self.quad = 0
+        self._quad = 0
         self._pnl: Array = np.zeros(model.returns.shape[1], np.int64)
         self._base: dict[str, int] = {}
         self._base_loss = 0
@@ -73,65 +85,67 @@ class VarBook:
         self._reach = 0
 
     def update(self, name: str, cents: int) -> None:
-        """Set one exposure: a rank-1 change of the quadratic form. Raises KeyError or OverflowError."""
+        """Set one exposure. Raises KeyError without parameters, OverflowError beyond 64 bits."""
         before = self.x.get(name, 0)
-        change = cents - before
-        if not change:
+        if cents == before:
             return
-        base = self._base.get(name, 0)
         spread = self.model.spread[self.model.index[name]]
         reach = self._reach + (abs(cents) - abs(before)) * spread
         if reach > MAX_REACH:
             raise OverflowError(f"exposure in {name} is too large for the historical window")
         self._reach = reach
-        self.quad = self.quad_after(name, change)
+        base = self._base.get(name, 0)
         self._drift += (abs(cents - base) - abs(before - base)) * spread
         if cents:
             self.x[name] = cents
         else:
             del self.x[name]
 
+    def surely_within(self, name: str, change: int, limit_cents: int) -> bool:
+        """Say that both figures are within the limit after a change, if the bound alone shows it."""
+        spread = self.model.spread[self.model.index[name]]
+        return self._base_loss + self._drift + abs(change) * spread <= limit_cents * RETURN_SCALE
+
     def quad_after(self, name: str, change: int) -> int:
-        """Return the quadratic form if the exposure in `name` changed by this much, in O(held instruments)."""
-        index = self.model.index
-        i = index[name]
-        row = self.model.cov[i]
-        slope = 0
-        for other, cents in self.x.items():
-            slope += row[index[other]] * cents
-        return self.quad + change * (2 * slope + row[i] * change)
+        """Return the quadratic form if the exposure in `name` changed by this much: rank 1, O(held instruments)."""
+        self._catch_up()
+        return self._quad + self._step(self.x, name, change)
 
     def parametric_after(self, name: str, change: int) -> int:
         """Return the 99 % parametric VaR in cents, rounded down, after a change."""
         return parametric(self.quad_after(name, change))
 
-    def historical_within(self, name: str, change: int, limit_cents: int) -> bool:
-        """Say whether the historical VaR after a change is at most the limit.
-
-        A quantile moves by no more than the largest move of a scenario, so far from the limit no scenario is touched.
-        """
-        spread = self.model.spread[self.model.index[name]]
-        if self._base_loss + self._drift + abs(change) * spread <= limit_cents * RETURN_SCALE:
-            return True
-        return self.historical_after(name, change) <= limit_cents
-
     def historical_after(self, name: str, change: int) -> int:
         """Return the 99 % historical VaR in cents, rounded up, after a change."""
-        if self._reach + abs(change) * self.model.spread[self.model.index[name]] > MAX_REACH:
+        row = self.model.index[name]
+        if self._reach + abs(change) * self.model.spread[row] > MAX_REACH:
             raise OverflowError(f"exposure in {name} is too large for the historical window")
         self._catch_up()
-        pnl = self._pnl + self.model.returns[self.model.index[name]] * change if change else self._pnl
+        pnl = self._pnl + self.model.returns[row] * change if change else self._pnl
         return -(-_loss(pnl, self.model.tail) // RETURN_SCALE)
+
+    def _step(self, held: dict[str, int], name: str, change: int) -> int:
+        index = self.model.index
+        i = index[name]
+        row = self.model.cov[i]
+        slope = 0
+        for other, cents in held.items():
+            slope += row[index[other]] * cents
+        return change * (2 * slope + row[i] * change)
 
     def _catch_up(self) -> None:
         if not self._drift:
             return
-        for name in self._base.keys() | self.x.keys():
-            change = self.x.get(name, 0) - self._base.get(name, 0)
+        base = self._base
+        for name in sorted(self.x.keys() | base.keys()):
+            change = self.x.get(name, 0) - base.get(name, 0)
             if change:
+                self._quad += self._step(base, name, change)
                 self._pnl = self._pnl + self.model.returns[self.model.index[name]] * change
+                base[name] = base.get(name, 0) + change
         self._base = dict(self.x)
-        self._base_loss = _loss(self._pnl, self.model.tail)
+        volatility = isqrt(max(0, self._quad) * Z99_SQUARED // RETURN_SCALE) + 1
+        self._base_loss = max(_loss(self._pnl, self.model.tail), volatility)
         self._drift = 0
 
 

@@ -24,8 +24,8 @@ class Desk(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = desk(max_position_qty="40", max_open_orders=4)
-        self.model = Reference(40, 4, 10**8)
+        self.state = desk(max_position_qty="40", max_open_orders=2)
+        self.model = Reference(40, 2, 10**8)
         self.genesis = state_hash(self.state)
         self.records: list[bytes] = []
         self.versions: dict[str, int] = {}
@@ -138,7 +138,7 @@ class Desk(RuleBasedStateMachine):
             assert self.model.reserved(-1) - self.model.position <= 40
 
     def teardown(self) -> None:
-        again = desk(max_position_qty="40", max_open_orders=4)
+        again = desk(max_position_qty="40", max_open_orders=2)
         assert state_hash(again) == self.genesis
         for payload in self.records:
             fold(again, read_record(payload))

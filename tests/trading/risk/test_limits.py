@@ -29,7 +29,7 @@ def test_no_limit_has_a_default() -> None:
 def test_an_instrument_may_have_its_own_and_each_has_its_scale() -> None:
     own = InstrumentLimits(max_order_qty="0.5", max_position_qty="2")
     limits = Limits(1, limits_body(instruments={ABC.id: own}))
-    assert (limits.of(ABC).max_order_qty, limits.of(ABC).max_position_qty) == (5 * 10**7, 2 * 10**8)
-    assert (limits.of(XYZ).max_order_qty, limits.of(XYZ).max_order_raw) == (1_000, 10**7)
+    assert (limits.of(ABC, ABC.id).max_order_qty, limits.of(ABC, ABC.id).max_position_qty) == (5 * 10**7, 2 * 10**8)
+    assert (limits.of(XYZ, XYZ.id).max_order_qty, limits.of(XYZ, XYZ.id).max_order_raw) == (1_000, 10**7)
     with pytest.raises(LimitsError, match=r"instruments\.XYZ"):
         Limits(1, limits_body(instruments={"XYZ": InstrumentLimits(max_order_qty="-1", max_position_qty="1")}))
