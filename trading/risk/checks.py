@@ -156,7 +156,7 @@ def var_parametric(c: Context) -> Breach | None:
         return None
     largest = _largest(
         c,
-        lambda change: var.parametric_within(quad := c.var.quad_after(name, change), limit) or quad <= c.var.quad,
+        lambda change: var.parametric_within(quad := c.var.quad_after(name, change), limit) or quad <= before,
     )
     value = _cash(var.parametric(after))
     return Breach("VAR_PARAMETRIC", _cash(limit), value, largest, "the parametric VaR is too high")
