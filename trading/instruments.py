@@ -93,7 +93,7 @@ CATALOGUE = InstrumentTable(
         _coin("XRP-USD", "SIM", "XRP, simulated", price_scale=5),
         _coin("ADA-USD", "SIM", "Cardano, simulated", price_scale=5),
         _coin("DOGE-USD", "SIM", "Dogecoin, simulated", price_scale=6),
-        _coin("LTC-USD", "SIM", "Litecoin, simulated"),
-        _coin("DOT-USD", "SIM", "Polkadot, simulated", price_scale=4),
+        _coin("BCH-USD", "SIM", "Bitcoin Cash, simulated"),
+        _coin("TRX-USD", "SIM", "TRON, simulated", price_scale=6),
     ]
 )

@@ -18,8 +18,8 @@ START_PRICES = {
     "XRP-USD": 0.55,
     "ADA-USD": 0.45,
     "DOGE-USD": 0.12,
-    "LTC-USD": 80.0,
-    "DOT-USD": 7.0,
+    "BCH-USD": 450.0,
+    "TRX-USD": 0.12,
 }
 DEFAULT_PRICE = 100.0
 # 60 % a year for each square root of a second, which is what the majors do.

@@ -20,7 +20,7 @@ from trading.market.normalize import Normalizer
 from trading.market.policy import MarketPolicy
 from trading.messages import Source
 
-SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "ADA-USD", "DOGE-USD", "LTC-USD", "DOT-USD")
+SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "ADA-USD", "DOGE-USD", "BCH-USD", "TRX-USD")
 START_NS = 1_772_409_600_000_000_000
 ROUNDS = 5
 SHARDS = 2
