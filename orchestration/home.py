@@ -19,7 +19,7 @@ DEFAULT_PORT = 8321
 FRESH_S = 60.0
 
 
-class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Home(dg.ConfigurableResource):  # type: ignore[type-arg]  # the parameter is for what a resource hands out
     """Where the lake and the status page are. Empty fields come from TRADE_HOME and TRADE_HTTP__HOST and __PORT."""
 
     root: str = ""

@@ -61,7 +61,7 @@ def rate_chart(ticks: pa.Table) -> str:
         times, rates = lines.setdefault(str(point["kind"]), ([], []))
         times.append(point["ts"])
         rates.append(float(point["rate"]))
-    return _chart("Tick rate", "ticks per second", lines)
+    return _chart("Tick rate", "ticks per second", lines, floor=0)
 
 
 def summary(ticks: pa.Table) -> list[dict[str, Any]]:
@@ -69,12 +69,12 @@ def summary(ticks: pa.Table) -> list[dict[str, Any]]:
     return rows(_SUMMARY, ticks=ticks)
 
 
-def _chart(title: str, unit: str, lines: dict[str, tuple[list[Any], list[float]]]) -> str:
+def _chart(title: str, unit: str, lines: dict[str, tuple[list[Any], list[float]]], floor: float | None = None) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), dpi=DPIS[0], layout="tight")
+    figure = Figure(figsize=(9, 4), dpi=DPIS[0], layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for colour, (name, (times, values)) in zip(_repeat(len(lines)), lines.items(), strict=True):
@@ -89,13 +89,14 @@ def _chart(title: str, unit: str, lines: dict[str, tuple[list[Any], list[float]]
         )
     axes.set_title(title, loc="left", fontsize=12)
     axes.set_ylabel(unit)
+    axes.set_ylim(bottom=floor)
     axes.grid(visible=True, alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if lines:
-        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # no stubs
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-        axes.legend(loc="upper left", fontsize=8, ncols=3, frameon=False)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # no stubs
+        figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     png = next((png for png in map(partial(_png, figure), DPIS) if len(png) < MAX_BYTES), b"")
     if not png:
         return f"{title}: too many points for a small chart"

@@ -82,7 +82,7 @@ def _clean(
 
 
 @_clean(CLEAN_TICKS_V1, TICKS_V1, [TICKS_V1], _TICK_CHECKS)
-def clean_ticks_v1(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def clean_ticks_v1(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
     """Write one day of clean ticks."""
     lake, session = home.lake(), date.fromisoformat(context.partition_key)
     bronze = lake.read(TICKS_V1, session)
@@ -110,7 +110,7 @@ def clean_ticks_v1(context: dg.AssetExecutionContext, home: Home) -> dg.Material
 
 
 @_clean(CLEAN_BARS_V1, BARS_V1, [BARS_V1, TICKS_V1, CLEAN_TICKS_V1], _BAR_CHECKS)
-def clean_bars_v1(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def clean_bars_v1(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
     """Write one day of clean bars, and compare them with the ticks of the day."""
     lake, session = home.lake(), date.fromisoformat(context.partition_key)
     bronze = lake.read(BARS_V1, session)

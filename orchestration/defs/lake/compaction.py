@@ -23,7 +23,7 @@ HOURLY = "17 * * * *"
     retry_policy=dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     pool=POOL,
 )
-def compaction(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def compaction(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
     """Compact the days of every table that have many small files."""
     lake = home.lake()
     records: list[dict[str, Any]] = []
