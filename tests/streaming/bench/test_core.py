@@ -1,0 +1,26 @@
+"""The benches run small, check their state, and read a peer."""
+
+import json
+import sys
+
+import pytest
+
+from streaming.bench import core, risk
+
+PEER = f'{sys.executable} -c "print(\'noise\'); print(\'{{\\"orders_per_s\\": 10, \\"us_per_check\\": 2}}\')"'
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_the_core_bench(journal: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--journal"] if journal else []
+    assert core.main(["--json", "--orders", "50", "--rounds", "1", "--peer", PEER, *flags]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["orders"], figures["journal"], figures["peer_orders_per_s"]) == (50, journal, 10)
+    assert figures["ratio"] == pytest.approx(figures["orders_per_s"] / 10)
+
+
+def test_the_risk_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    assert risk.main(["--json", "--checks", "200", "--rounds", "1", "--peer", PEER]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["checks"] == 200
+    assert figures["p50_us"] <= figures["p99_us"]
