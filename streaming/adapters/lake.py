@@ -4,7 +4,6 @@ An append is deduplicated by the offsets that it carries, its files are on the d
 and the commit is on the disk before the call returns. Calls block; use threads. Readers need no lock.
 """
 
-import json
 import logging
 import threading
 import time
@@ -12,18 +11,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, PostCommitHookProperties
+from deltalake.exceptions import DeltaError
 
 from streaming.adapters import lake_compact as compaction
 from streaming.adapters import lake_files as files
 from streaming.adapters import lake_history as history
+from streaming.adapters.lake_commit import Actions, LogTail, content, is_append
 from streaming.adapters.lake_files import DataFile, Disk, LakeError, arrow_schema
 from streaming.adapters.lake_history import OffsetRange, SourceRange
 from streaming.adapters.lake_reads import LakeReads, retry_read
@@ -35,8 +34,6 @@ log = logging.getLogger(__name__)
 
 COMMIT_ATTEMPTS = 20
 VACUUM_HOURS = 7 * 24
-# Delta does not see that two commits removed the same file; a transaction of this name makes the second one fail.
-_REWRITE_APP = "rewrite"
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.enableExpiredLogCleanup": "false",
@@ -52,14 +49,12 @@ class Appended(NamedTuple):
 
 
 class _Handle:
-    """One open table of one process, used under its lock. `synced` is the highest version known to be on the disk."""
+    """One table of one process, used under its lock. Without a tail it is to be opened anew."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.delta: DeltaTable | None = None
-        self.synced = -1
+        self.tail: LogTail | None = None
         self.checkpointed = -1
-        self.applied: dict[str, int | None] = {}
 
 
 class Lake(LakeReads):
@@ -102,39 +97,31 @@ class Lake(LakeReads):
         """
         files.check_rows(table, rows)
         with self._open(table) as handle:
-            if self._is_applied(handle, ranges):
-                self._sync_log(table, handle)
-                return Appended(_delta(handle).version(), written=False)
+            if self._is_applied(table, handle, ranges):
+                _tail(handle).sync()
+                return Appended(_tail(handle).version, written=False)
             added = files.write_data(self.path(table), rows, self._disk) if rows.num_rows else []
             self._on_step("data_synced")
-            transactions = {app: offset for source in ranges for app, offset in source.transactions().items()}
             try:
-                written = self._commit_once(table, handle, added, ranges, transactions)
+                written = self._append_once(table, handle, added, ranges)
             except (LakeError, DeltaError, OSError):
                 self._discard_uncommitted(table, added)
                 raise
             return Appended(self._maintain(table, handle), written)
 
-    def _commit_once(
-        self,
-        table: Table,
-        handle: _Handle,
-        added: list[DataFile],
-        ranges: Sequence[SourceRange],
-        transactions: Mapping[str, int],
-    ) -> bool:
+    def _append_once(self, table: Table, handle: _Handle, added: list[DataFile], ranges: Sequence[SourceRange]) -> bool:
+        transactions = {app: offset for source in ranges for app, offset in source.transactions().items()}
+        meta = {"ranges": msgspec.to_builtins(ranges, str_keys=True)}
+        text = content(added, [], meta, transactions, changes_data=True)
         for _ in range(COMMIT_ATTEMPTS):
-            try:
-                self._commit(table, handle, added, [], {"ranges": ranges}, transactions)
-            except CommitFailedError:
-                self._load(table, handle)
-                if self._is_applied(handle, ranges):
-                    files.discard(self.path(table), added)
-                    self._sync_log(table, handle)
-                    return False
-                continue
-            handle.applied |= transactions
-            return True
+            if self._publish(handle, text):
+                _tail(handle).applied |= transactions
+                return True
+            self._catch_up(table, handle)
+            if self._is_applied(table, handle, ranges):
+                files.discard(self.path(table), added)
+                _tail(handle).sync()
+                return False
         raise _contention(table)
 
     def _discard_uncommitted(self, table: Table, added: list[DataFile]) -> None:
@@ -142,51 +129,31 @@ class Lake(LakeReads):
         committed = set(self._files(table))
         files.discard(self.path(table), [file for file in added if file not in committed])
 
-    def _is_applied(self, handle: _Handle, ranges: Sequence[SourceRange]) -> bool:
-        return bool(ranges) and history.already_taken(ranges, lambda app: self._applied(handle, app))
+    def _is_applied(self, table: Table, handle: _Handle, ranges: Sequence[SourceRange]) -> bool:
+        return bool(ranges) and history.already_taken(ranges, lambda app: self._applied(table, handle, app))
 
-    def _applied(self, handle: _Handle, app: str) -> int | None:
-        if app not in handle.applied:
-            handle.applied[app] = _delta(handle).transaction_version(app)
-        return handle.applied[app]
+    def _applied(self, table: Table, handle: _Handle, app: str) -> int | None:
+        known = _tail(handle).applied
+        if app not in known:
+            known[app] = self._snapshot(table).transaction_version(app)
+        return known[app]
 
-    def _commit(
-        self,
-        table: Table,
-        handle: _Handle,
-        added: Sequence[DataFile],
-        removed: Sequence[DataFile],
-        meta: Mapping[str, Any],
-        transactions: Mapping[str, int],
-        *,
-        changes_data: bool = True,
-    ) -> None:
-        """Commit file actions on top of the open version, then bring the log to the disk."""
-        delta = _delta(handle)
-        before = delta.version()
-        now_ms = time.time_ns() // 1_000_000
-        actions = [
-            AddAction(f.path, f.size, {"date": f.date}, now_ms, changes_data, json.dumps({"numRecords": f.rows}))
-            for f in added
-        ] + [RemoveAction(f.path, changes_data, now_ms, f.size, {"date": f.date}) for f in removed]
-        meta = {"actions": len(actions) + len(transactions)} | msgspec.to_builtins(meta, str_keys=True)
-        delta.create_write_transaction(
-            actions,
-            "append",
-            arrow_schema(table),
-            partition_by=[table.partition_by],
-            commit_properties=CommitProperties(
-                custom_metadata={files.META_KEY: meta},
-                app_transactions=[Transaction(app, version) for app, version in transactions.items()],
-            ),
-            post_commithook_properties=_NO_HOOKS,
-        )
+    def _publish(self, handle: _Handle, text: bytes) -> bool:
+        """Make the next commit, durably; return False if another writer was first."""
+        if not _tail(handle).publish(text):
+            return False
         self._on_step("committed")
-        delta.update_incremental()
-        if delta.version() != before + 1:
-            handle.applied.clear()
-        self._sync_log(table, handle)
+        _tail(handle).sync()
         self._on_step("commit_synced")
+        return True
+
+    def _catch_up(self, table: Table, handle: _Handle) -> list[Actions] | None:
+        """Return what others have committed since, None where that is not known or more than appends."""
+        found = _tail(handle).catch_up()
+        if found is None or not all(map(is_append, found)):
+            self._load(table, handle)
+            return None
+        return found
 
     def replace_partition(self, table: Table, day: date, rows: pa.Table) -> Appended:
         """Replace all rows of one date by `rows`, which hold no other date. Doing it again changes nothing."""
@@ -199,9 +166,7 @@ class Lake(LakeReads):
         """Join the small files of one date into sorted large ones; return how many files went away."""
         dropped = 0
         while True:
-            with self._open(table) as handle:
-                self._load(table, handle)
-                chosen = compaction.choose(_data_files(handle, day))
+            chosen = compaction.choose(self._files_of(table, day))
             if not chosen:
                 return dropped
 
@@ -216,38 +181,47 @@ class Lake(LakeReads):
     def _rewrite(
         self,
         table: Table,
-        content: Callable[[Sequence[DataFile]], pa.Table | None],
+        new_rows: Callable[[Sequence[DataFile]], pa.Table | None],
         day: date,
         *,
         changes_data: bool,
         only: set[str] | None = None,
     ) -> Appended:
-        """Replace files of one date by one that holds `content(files)`; None means that there is nothing to do."""
+        """Replace files of one date by one that holds `new_rows(files)`; None means that there is nothing to do."""
         with self._open(table) as handle:
-            self._load(table, handle)
             for _ in range(COMMIT_ATTEMPTS):
-                removed = [file for file in _data_files(handle, day) if only is None or file.path in only]
-                rows = content(removed)
+                self._load(table, handle)
+                removed = [file for file in self._files_of(table, day) if only is None or file.path in only]
+                rows = new_rows(removed)
                 if rows is None:
-                    return Appended(_delta(handle).version(), written=False)
+                    return Appended(_tail(handle).version, written=False)
                 rows = rows.sort_by([(name, "ascending") for name in compaction.sort_columns(table)])
                 added = files.write_data(self.path(table), rows, self._disk, compacted=True) if rows.num_rows else []
                 self._on_step("data_synced")
-                guard = {_REWRITE_APP: _delta(handle).version()}
+                text = content(added, removed, {}, {}, changes_data=changes_data)
                 try:
-                    self._commit(table, handle, added, removed, {}, guard, changes_data=changes_data)
-                except CommitFailedError:
-                    files.discard(self.path(table), added)
-                    self._load(table, handle)
-                    continue
-                return Appended(self._maintain(table, handle), written=True)
+                    written = self._publish_over_appends(table, handle, text)
+                except (LakeError, DeltaError, OSError):
+                    self._discard_uncommitted(table, added)
+                    raise
+                if written:
+                    return Appended(self._maintain(table, handle), written=True)
+                files.discard(self.path(table), added)
             raise _contention(table)
+
+    def _publish_over_appends(self, table: Table, handle: _Handle, text: bytes) -> bool:
+        """Make a commit that takes files away; return False if others did more than append in the meantime."""
+        for _ in range(COMMIT_ATTEMPTS):
+            if self._publish(handle, text):
+                return True
+            if self._catch_up(table, handle) is None:
+                return False
+        return False
 
     def vacuum(self, table: Table, retention_hours: int = VACUUM_HOURS) -> list[str]:
         """Delete data files that left the table that long ago, and fold old history. 0 hours: no one else may read."""
         with self._open(table) as handle:
-            self._load(table, handle)
-            dropped: list[str] = _delta(handle).vacuum(
+            dropped: list[str] = self._snapshot(table).vacuum(
                 retention_hours,
                 dry_run=False,
                 enforce_retention_duration=False,
@@ -255,7 +229,7 @@ class Lake(LakeReads):
                 post_commithook_properties=_NO_HOOKS,
             )
             self._load(table, handle)
-            self._sync_log(table, handle)
+            _tail(handle).sync()
             history.fold_history(self.path(table), self._disk, time.time())
             return dropped
 
@@ -263,7 +237,7 @@ class Lake(LakeReads):
         """Return the last offset that the table holds of an application id, or None."""
         with self._open(table) as handle:
             self._load(table, handle)
-            return self._applied(handle, app)
+            return self._applied(table, handle, app)
 
     def version(self, table: Table) -> int:
         """Return the newest version of the table."""
@@ -276,6 +250,9 @@ class Lake(LakeReads):
 
     def _files(self, table: Table) -> list[DataFile]:
         return _active_files(self._snapshot(table))
+
+    def _files_of(self, table: Table, day: date) -> list[DataFile]:
+        return [file for file in self._files(table) if file.date == day.isoformat()]
 
     def _snapshot(self, table: Table) -> DeltaTable:
         if not self.exists(table):
@@ -296,14 +273,11 @@ class Lake(LakeReads):
             handle = self._handles.setdefault(table.name, _Handle())
         with handle.lock:
             try:
-                if handle.delta is None:
+                if handle.tail is None:
                     self._prepare(table, handle)
-                elif not files.commit_path(self.path(table), handle.delta.version()).exists():
-                    # Archived while this table was idle: Delta cannot compare a new commit with what came since.
-                    self._load(table, handle)
                 yield handle
             except BaseException as error:
-                handle.delta = None
+                handle.tail = None
                 if not isinstance(error, LakeError) and files.is_disk_full(error):
                     raise LakeError("DISK_FULL", f"{self.path(table)}: {error}", retriable=True) from error
                 raise
@@ -325,60 +299,44 @@ class Lake(LakeReads):
             )
             for path in (folder, *list(folder.parents)[:4]):
                 self._disk.sync(path)
-        self._load(table, handle)
         handle.checkpointed = max(files.checkpoints(folder), default=-1)
-        handle.synced = handle.checkpointed
-        self._sync_log(table, handle)
+        self._load(table, handle)
+        _tail(handle).sync()
 
     def _load(self, table: Table, handle: _Handle) -> None:
-        handle.delta = DeltaTable(str(self.path(table)))
-        handle.applied.clear()
-        _check_schema(table, handle.delta)
-
-    def _sync_log(self, table: Table, handle: _Handle) -> None:
-        version = _delta(handle).version()
-        if version == handle.synced:
-            return
-        for unsynced in range(handle.synced + 1, version + 1):
-            path = files.commit_path(self.path(table), unsynced)
-            if path.exists():
-                self._disk.sync(path)
-        self._disk.sync(self.path(table) / files.LOG_FOLDER)
-        handle.synced = version
+        synced = handle.checkpointed if handle.tail is None else handle.tail.synced
+        handle.tail = LogTail(self.path(table), self._snapshot(table).version(), self._disk, synced)
 
     def _maintain(self, table: Table, handle: _Handle) -> int:
         """Checkpoint when it is due, return the version. The commit is durable already: a failure is only told."""
-        version = _delta(handle).version()
+        version = _tail(handle).version
         if version - handle.checkpointed >= self._checkpoint_every:
             try:
                 self._checkpoint(table, handle)
             except (OSError, DeltaError) as error:
                 log.warning("LAKE_CHECKPOINT_FAILED: %s: %s; tried again after the next commit", table.name, error)
-                handle.delta = None
         return version
 
     def _checkpoint(self, table: Table, handle: _Handle) -> None:
         folder = self.path(table)
-        version = _delta(handle).version()
-        _delta(handle).create_checkpoint()
+        # Opened anew, because an open table gets slower with every commit since.
+        delta = self._snapshot(table)
+        # A checkpoint may only stand on commits that are on the disk, and the newest may be another writer's.
+        LogTail(folder, delta.version(), self._disk, _tail(handle).synced).sync()
+        delta.create_checkpoint()
         self._on_step("checkpoint_written")
-        for path in (files.checkpoint_path(folder, version), folder / files.LOG_FOLDER / "_last_checkpoint"):
+        for path in (files.checkpoint_path(folder, delta.version()), folder / files.LOG_FOLDER / "_last_checkpoint"):
             self._disk.sync(path)
         self._disk.sync(folder / files.LOG_FOLDER)
         self._on_step("checkpointed")
         history.archive(folder, self._disk)
         self._on_step("archived")
-        handle.checkpointed = version
-        # Opened anew, because an open table keeps reading the log from the checkpoint that it was opened with.
-        applied = dict(handle.applied)
-        self._load(table, handle)
-        if _delta(handle).version() == version:
-            handle.applied = applied
+        handle.checkpointed = delta.version()
 
 
-def _delta(handle: _Handle) -> DeltaTable:
-    assert handle.delta is not None, "the table is open"
-    return handle.delta
+def _tail(handle: _Handle) -> LogTail:
+    assert handle.tail is not None, "the table is open"
+    return handle.tail
 
 
 def _contention(table: Table) -> LakeError:
@@ -389,10 +347,6 @@ def _active_files(delta: DeltaTable) -> list[DataFile]:
     actions = pa.table(delta.get_add_actions(flatten=True))
     columns = (actions[name].to_pylist() for name in ("path", "partition.date", "size_bytes", "num_records"))
     return [DataFile(path, day.isoformat(), size, rows) for path, day, size, rows in zip(*columns, strict=True)]
-
-
-def _data_files(handle: _Handle, day: date) -> list[DataFile]:
-    return [file for file in _active_files(_delta(handle)) if file.date == day.isoformat()]
 
 
 def _check_schema(table: Table, delta: DeltaTable) -> None:

@@ -29,7 +29,7 @@ HISTORY_FOLDER = "_history"
 RETENTION_DAYS = 7
 KEEP_CHECKPOINTS = 3
 # A reader that opens the table needs the commits since the checkpoint that it saw; this many stay for slow ones.
-KEEP_COMMITS = 50
+KEEP_COMMITS = 20
 _FOLDED = "ranges.json"
 
 
@@ -240,13 +240,27 @@ def _append(path: Path, content: bytes, disk: Disk) -> None:
 
 
 @contextmanager
+def log_stands(folder: Path) -> Iterator[None]:
+    """Keep every archiver out for a moment, so that no commit leaves the log."""
+    with _lock(folder) as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
 def _sole_archiver(folder: Path) -> Iterator[bool]:
     """Hold the right to change the history, or yield False where another process holds it."""
+    with _lock(folder) as handle:
+        yield _try_lock(handle)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[int]:
     place = folder / HISTORY_FOLDER
     place.mkdir(exist_ok=True)
     handle = os.open(place / "lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        yield _try_lock(handle)
+        yield handle
     finally:
         os.close(handle)
 

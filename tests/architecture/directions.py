@@ -90,7 +90,7 @@ DOORS = (
     Door("faust", ("streaming.app", "streaming.guard", "streaming.worker", "streaming.transport")),
     Door("mode", ("streaming.app", "streaming.guard", "streaming.worker", "streaming.transport")),
     Door("aiokafka", ("streaming.transport",)),
-    Door("deltalake", ("streaming.adapters.lake",)),
+    Door("deltalake", ("streaming.adapters.lake", "streaming.bench.sink")),
     Door("fastapi", ("streaming.api", "models.api")),
     Door("uvicorn", ("streaming.api", "models.api")),
     Door("dagster", ("orchestration",)),

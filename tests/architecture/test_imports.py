@@ -43,7 +43,7 @@ def test_the_table_names_only_what_exists_or_is_planned() -> None:
             {"orchestration__a": "from streaming import status", "streaming__status": ""},
             "of streaming, orchestration sees",
         ),
-        ({"streaming__status": "import deltalake"}, "only streaming.adapters.lake may import deltalake"),
+        ({"streaming__status": "import deltalake"}, "streaming.bench.sink may import deltalake"),
         ({"trading__ids": "from dagster import asset"}, "only orchestration may import dagster"),
         ({"models__train": "import mlflow"}, "the science is plain functions"),
         ({"streaming__status": "from tests.fakes import F"}, "product code knows no tests"),

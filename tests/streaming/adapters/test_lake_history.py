@@ -98,13 +98,12 @@ def test_a_torn_archive_is_no_loss(tmp_path: Path) -> None:
 
 
 def test_only_one_process_archives_at_a_time(tmp_path: Path) -> None:
-    """The other one leaves it for later."""
+    """And none while a writer gives a commit its name; it is left for later."""
     lake = Lake(tmp_path, checkpoint_every=1000)
     put(lake, 0)
     history = lake.path(TINY) / "_history"
-    history.mkdir()
     with (history / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_SH)
         for offset in range(1, 60):
             put(lake, offset)
             if offset >= 57:
