@@ -1,11 +1,11 @@
-"""The benches run small, check their state, and read a peer."""
+"""The core bench runs small, checks its state, and reads a peer."""
 
 import json
 import sys
 
 import pytest
 
-from streaming.bench import core, risk
+from streaming.bench import core
 
 PEER = f'{sys.executable} -c "print(\'noise\'); print(\'{{\\"orders_per_s\\": 10, \\"us_per_check\\": 2}}\')"'
 
@@ -17,10 +17,3 @@ def test_the_core_bench(journal: bool, capsys: pytest.CaptureFixture[str]) -> No
     figures = json.loads(capsys.readouterr().out)
     assert (figures["orders"], figures["journal"], figures["peer_orders_per_s"]) == (50, journal, 10)
     assert figures["ratio"] == pytest.approx(figures["orders_per_s"] / 10)
-
-
-def test_the_risk_bench(capsys: pytest.CaptureFixture[str]) -> None:
-    assert risk.main(["--json", "--checks", "200", "--rounds", "1", "--peer", PEER]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["checks"] == 200
-    assert figures["p50_us"] <= figures["p99_us"]

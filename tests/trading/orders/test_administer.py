@@ -3,7 +3,7 @@
 import pytest
 
 from tests.trading.orders.builders import T0, ack, desk, kinds, limits_body, oid, row, step, submit
-from trading.commands import CancelOrder, Deposit, Kill, OpenAccount, Revive, SetLimits, SetMode
+from trading.commands import CancelOrder, Deposit, Kill, OpenAccount, Revive, Scope, SetLimits, SetMode
 from trading.events import CommandRefused, LimitsChanged, ModeChanged, OrderRefused
 
 
@@ -88,6 +88,7 @@ def test_a_mode_change_names_old_and_new() -> None:
     assert isinstance(event, ModeChanged)
     assert (event.old, event.new) == ("active", "reducing")
     assert step(state, SetMode(account="", ts_ns=T0, actor="x", scope="global", mode="reducing")) == []
-    for scope, target in (("global", "t"), ("strategy", ""), ("instrument", "")):
-        events = step(state, SetMode(account="", ts_ns=T0, actor="x", scope=scope, target=target, mode="halted"))  # type: ignore[arg-type]
+    wrong: list[tuple[Scope, str]] = [("global", "t"), ("strategy", ""), ("instrument", "")]
+    for scope, target in wrong:
+        events = step(state, SetMode(account="", ts_ns=T0, actor="x", scope=scope, target=target, mode="halted"))
         assert code([*events]) == "TARGET_INVALID"

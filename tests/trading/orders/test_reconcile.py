@@ -1,5 +1,7 @@
 """Reconciliation: one pass mends what can be mended, in any order, and finds the same ids again."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ def mend(state: State, view: VenueView) -> list[str]:
     return [difference.code for difference in differences]
 
 
-past = st.tuples(
+past: Any = st.tuples(
     st.sampled_from(["pending", "acked", "unknown"]),
     st.integers(0, 10),
     st.sampled_from(["new", "canceled", "expired", "rejected", "absent"]),
@@ -45,21 +47,21 @@ def world(histories: list[Past]) -> tuple[State, list[VenueOrder], list[VenueFil
         if theirs > ours:
             fills.append(fill(f"u{n}", cid, qty=str(theirs - ours)))
         if status != "absent":
-            shown = "filled" if theirs == 10 else status
-            orders.append(VenueOrder(order=oid(cid), instrument=XYZ.id, status=shown, filled_qty=theirs))  # type: ignore[arg-type]
+            shown: Any = "filled" if theirs == 10 else status
+            orders.append(VenueOrder(order=oid(cid), instrument=XYZ.id, status=shown, filled_qty=theirs))
     return state, orders, fills
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(past, max_size=6), st.randoms(use_true_random=False))
-def test_one_pass_is_enough_whatever_the_order(histories: list[Past], random: object) -> None:
+def test_one_pass_is_enough_whatever_the_order(histories: list[Past], random: Any) -> None:
     state, orders, fills = world(histories)
     again, _, _ = world(histories)
     total = sum(int(fill.qty) for fill in fills)
     view = VenueView(venue="SIM", orders=tuple(orders), fills=tuple(fills), positions={XYZ.id: total})
     shuffled_orders, shuffled_fills = list(orders), list(fills)
-    random.shuffle(shuffled_orders)  # type: ignore[attr-defined]
-    random.shuffle(shuffled_fills)  # type: ignore[attr-defined]
+    random.shuffle(shuffled_orders)
+    random.shuffle(shuffled_fills)
     shuffled = VenueView(
         venue="SIM", orders=tuple(shuffled_orders), fills=tuple(shuffled_fills), positions={XYZ.id: total}
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.orders.builders import ABC, EUR, MODEL, OLD, T0, XYZ, S, ack, desk, fill, market, step, submit
-from trading.commands import SetMode, SubmitOrder
+from trading.commands import SetMode, SubmitOrder, TradingMode
 from trading.instruments import InstrumentTable
 from trading.orders.drafts import Malformed, draft_of_submit
 from trading.orders.state import State
@@ -109,14 +109,16 @@ def test_a_lot_is_the_smallest_step() -> None:
 @pytest.mark.parametrize("scope", ["global", "account", "strategy", "instrument"])
 def test_modes_stop_or_let_only_reduce(scope: Any) -> None:
     target = {"strategy": "s", "instrument": XYZ.id}.get(scope, "")
-    for mode, buy, sell, over in (
-        ("halted", ["TRADING_HALTED"], ["TRADING_HALTED"], ["TRADING_HALTED"]),
-        ("reducing", ["REDUCE_ONLY"], [], ["REDUCE_ONLY"]),
-    ):
+    halted, reduce = ["TRADING_HALTED"], ["REDUCE_ONLY"]
+    expected: list[tuple[TradingMode, list[str], list[str], list[str]]] = [
+        ("halted", halted, halted, halted),
+        ("reducing", reduce, [], reduce),
+    ]
+    for mode, buy, sell, over in expected:
         state = desk()
         step(state, submit("p"))
         step(state, fill("t", "p"))
-        step(state, SetMode(account="a", ts_ns=T0, actor="x", scope=scope, target=target, mode=mode))  # type: ignore[arg-type]
+        step(state, SetMode(account="a", ts_ns=T0, actor="x", scope=scope, target=target, mode=mode))
         assert codes(state, strategy="s") == buy
         assert codes(state, strategy="s", side="sell", limit_price="101") == sell
         assert codes(state, strategy="s", side="sell", limit_price="101", qty="11") == over

@@ -1,0 +1,24 @@
+"""Rows: what follows from their fields."""
+
+from tests.trading.orders.builders import ack, desk, fill, oid, row, step, submit
+from trading.orders.state import Account
+
+
+def test_a_row_knows_its_side_and_leaves() -> None:
+    state = desk()
+    step(state, submit(side="sell", limit_price="101"))
+    assert (row(state).side, row(state).leaves, row(state).working_status) == (-1, 10, "new")
+    step(state, ack(held=True))
+    assert row(state).status == row(state).working_status == "held"
+    step(state, fill(side="sell", qty="3", price="101"))
+    assert (row(state).leaves, row(state).working_status, row(state).id) == (7, "partially_filled", oid())
+    assert state.account_of(row(state)).id == "a"
+
+
+def test_memory_of_gone_orders_is_grouped() -> None:
+    account = Account("a", "USD", 0)
+    for n in range(50):
+        account.remember(oid(f"c{n}"), bytes([n]))
+    assert [account.recall(oid(f"c{n}")) for n in range(50)] == [bytes([n]) for n in range(50)]
+    assert account.recall(oid("other")) is None
+    assert all(order.hex().startswith(prefix) for prefix, group in account.known.items() for order in group)
