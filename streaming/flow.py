@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from streaming.settings import Settings
 from streaming.transport.client import BrokerClient, Record
@@ -52,6 +52,24 @@ class Processor(Protocol):
         """Return plain counters for the status page."""
 
 
+@runtime_checkable
+class Revocable(Protocol):
+    """A processor that must hear at once that its partition was taken away, before another process goes on with it."""
+
+    def revoked(self) -> None:
+        """Stop all effects. Nothing else of the processor is called afterwards, but a call in hand may end."""
+
+
+class Service(Protocol):
+    """What the processors of a role share in one process."""
+
+    async def start(self, context: FlowContext) -> None:
+        """Begin, before the first processor is made."""
+
+    async def stop(self) -> None:
+        """End, after the last processor; the broker is still connected."""
+
+
 ProcessorFactory = Callable[[FlowContext, str, int], Processor]
 
 
@@ -62,6 +80,7 @@ class Flow:
     role: str
     topic: str
     factory: ProcessorFactory
+    service: Service | None = None
 
 
 class Source(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from streaming.flow import Flow, FlowContext, Processor
+from streaming.flow import Flow, FlowContext, Processor, Revocable
 from streaming.poison import PoisonFile, Suspect, blames_record
 from streaming.transport.client import Record
 from trading.codec import encode
@@ -91,6 +91,8 @@ class Lane:
     async def revoke(self) -> None:
         """End without letting anything go: the partition belongs to somebody else. The call in hand may end."""
         self._revoked = True
+        if isinstance(self._processor, Revocable):
+            self._processor.revoked()
         self._wake.set()
         done, _ = await asyncio.wait([self.task], timeout=REVOKE_WAIT_S)
         if not done:

@@ -10,7 +10,7 @@ import structlog
 from streaming import topics
 from streaming.adapters.telemetry import Metrics
 from streaming.app import RoleApp
-from streaming.flow import Flow, FlowContext, Source, SourceFlow
+from streaming.flow import Flow, FlowContext, Service, Source, SourceFlow
 from streaming.settings import ConfigError, Settings
 from streaming.status import Board
 from streaming.supervise import CommitWatch, PlatformError
@@ -47,6 +47,7 @@ class Platform:
         self._roles: list[RoleApp] = []
         self._sources: list[Source] = []
         self._source_tasks: list[asyncio.Task[None]] = []
+        self._services: list[Service] = []
         self._commits = CommitWatch(self.board)
 
     @property
@@ -69,6 +70,10 @@ class Platform:
                 raise ConfigError("settings", "market", f"{error}; partition counts cannot change") from None
             raise PlatformError(error.code, str(error), EXIT_UNAVAILABLE) from error
         self.board.watch(self._client, specs, {flow.role: flow.topic for flow in consuming})
+        for flow in consuming:
+            if flow.service is not None:
+                await flow.service.start(self._context(flow.role))
+                self._services.append(flow.service)
         self._sources = [f.factory(self._context(f.role)) for f in self._flows if isinstance(f, SourceFlow)]
         self._roles = [RoleApp(flow, self._context(flow.role)) for flow in consuming]
         await asyncio.gather(*(role.start() for role in self._roles))
@@ -118,6 +123,7 @@ class Platform:
             await self.board.refresh(force=True)
         await _settled(*(role.guard.revoked(role.guard.partitions) for role in self._roles))
         await _settled(*(role.stop() for role in self._roles))
+        await _settled(*(service.stop() for service in self._services))
         await _settled(self._client.stop())
 
     async def _drain_role(self, role: RoleApp) -> None:

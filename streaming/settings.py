@@ -80,6 +80,7 @@ class MarketSettings(Section):
     future_tolerance_ms: Annotated[int, Field(ge=0)] = 5_000
     jump_ratio: Annotated[float, Field(gt=1)] = 20.0
     no_trade: Literal["skip", "carry"] = "skip"
+    snapshot_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
 
 
 class SinkSettings(Section):
@@ -89,6 +90,20 @@ class SinkSettings(Section):
     max_seconds: Annotated[float, Field(gt=0)] = 10.0
     backlog_rows: Annotated[int, Field(ge=1)] = 200_000
     checkpoint_every: Annotated[int, Field(ge=1)] = 10
+
+
+class OrderSettings(Section):
+    """How the order path keeps its partitions. Their number cannot change once topics exist.
+
+    A snapshot is written each `snapshot_s`, or earlier after `snapshot_records`. `url` is where other processes reach
+    this one; empty means the address that its HTTP server listens on.
+    """
+
+    partitions: Annotated[int, Field(ge=1, le=64)] = 4
+    snapshot_s: Annotated[float, Field(gt=0, le=3_600)] = 30.0
+    snapshot_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    produce_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    url: str = ""
 
 
 class HttpSettings(Section):
@@ -119,6 +134,7 @@ class Settings(BaseSettings):
     feed: FeedSettings = FeedSettings()
     market: MarketSettings = MarketSettings()
     sink: SinkSettings = SinkSettings()
+    orders: OrderSettings = OrderSettings()
     http: HttpSettings = HttpSettings()
     dagster: DagsterSettings = DagsterSettings()
     instruments: tuple[dict[str, Any], ...] = ()

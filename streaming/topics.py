@@ -4,12 +4,17 @@ from collections.abc import Iterable
 
 from streaming.settings import Settings
 from streaming.transport.client import BrokerClient, TopicSpec
-from trading.schemas import TOPICS, Topic
+from trading.schemas import ORDER_TOPICS, TOPICS, Topic
 
 
 def partitions_of(topic: Topic, settings: Settings) -> int:
     """Return how many partitions a topic has."""
-    counts = {"one": 1, "raw": settings.market.raw_partitions, "market": settings.market.shards}
+    counts = {
+        "one": 1,
+        "raw": settings.market.raw_partitions,
+        "market": settings.market.shards,
+        "orders": settings.orders.partitions,
+    }
     return counts[topic.partitions]
 
 
@@ -17,7 +22,7 @@ def specs(settings: Settings, extra: Iterable[str] = ()) -> list[TopicSpec]:
     """Return the topics of the platform, then those of user flows that it does not know, with one partition each."""
     known = [
         TopicSpec(topic.name, partitions_of(topic, settings), topic.compacted, topic.retention_bytes)
-        for topic in TOPICS
+        for topic in (*TOPICS, *ORDER_TOPICS)
     ]
     names = {spec.name for spec in known}
     return known + [TopicSpec(name, 1) for name in sorted(set(extra) - names)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streaming.api.server import HttpServer
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
+KNOWN = (*ROLES, "orders")
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
@@ -95,10 +96,15 @@ def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | Sour
 
 
 def _role(name: str) -> Flow | SourceFlow:
-    if name not in ROLES:
-        raise ConfigError("command line", "--roles", f"unknown role {name!r}; known: {', '.join(ROLES)}")
+    if name not in KNOWN:
+        raise ConfigError("command line", "--roles", f"unknown role {name!r}; known: {', '.join(KNOWN)}")
     if name == "ingest":
         return SourceFlow("ingest", _ingest)
+    if name == "orders":
+        from streaming.flows.orders import order_flow
+        from streaming.owner.house import House
+
+        return order_flow(House())
     return _reference(f"streaming.flows.{name.replace('-', '_')}:FLOW")
 
 
@@ -141,6 +147,7 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
     loops = LoopWatch()
     loops.start()
     http = _bind(settings)
+    settings = _reachable(settings, f"http://{http.host}:{http.port}")
     platform = Platform(settings, flows, connect)
     board = platform.board
     board.http = {"host": http.host, "port": http.port}
@@ -193,6 +200,11 @@ def _own_signals(stop: asyncio.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signalled, number)
+
+
+def _reachable(settings: Settings, url: str) -> Settings:
+    orders = settings.orders.model_copy(update={"url": settings.orders.url or url})
+    return settings.model_copy(update={"orders": orders})
 
 
 def _bind(settings: Settings) -> "HttpServer":

@@ -16,7 +16,7 @@ def connect(url: str, *, fsync: Fsync = "batch") -> BrokerClient:
         return LogClient(folder, mode or fsync)
     from streaming.transport.kafka_client import KafkaClient
 
-    return KafkaClient(_bootstrap(url))
+    return KafkaClient(bootstrap_of(url))
 
 
 def faust_broker_url(url: str, *, fsync: Fsync = "batch") -> str:
@@ -24,10 +24,11 @@ def faust_broker_url(url: str, *, fsync: Fsync = "batch") -> str:
     if url.startswith("log:"):
         folder, mode = parse_log_url(url)
         return f"log://{URL.build(path=str(folder)).raw_path}?fsync={mode or fsync}"
-    return f"kafka://{_bootstrap(url)}"
+    return f"kafka://{bootstrap_of(url)}"
 
 
-def _bootstrap(url: str) -> str:
+def bootstrap_of(url: str) -> str:
+    """Return HOST:PORT of a Kafka url; raise `URL_INVALID`."""
     parsed = URL(url)
     if parsed.scheme != "kafka" or not parsed.host or parsed.path not in ("", "/"):
         raise BrokerError("URL_INVALID", f"{url!r}: expected log:///absolute/path or kafka://host:port")

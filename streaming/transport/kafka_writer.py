@@ -10,7 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+)
 
 from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError
 
@@ -26,6 +34,8 @@ def broker_error(error: KafkaError | BrokerError, where: str) -> BrokerError:
         return BrokerError("BROKER_UNREACHABLE", f"{where}: {error}. Is Kafka running?", retriable=True)
     if isinstance(error, MessageSizeTooLargeError):
         return BrokerError("MESSAGE_TOO_LARGE", f"{where}: over {MAX_MESSAGE_BYTES} bytes in a message")
+    if isinstance(error, ProducerFenced | InvalidProducerEpoch | OutOfOrderSequenceNumber):
+        return BrokerError("FENCED", f"{where}: another owner has taken over: {error!r}")
     if isinstance(error, UnknownTopicOrPartitionError):
         return BrokerError("TOPIC_UNKNOWN", f"{where}: no such topic partition. Create it.")
     return BrokerError("BROKER_FAILED", f"{where}: {error!r}", retriable=bool(error.retriable))

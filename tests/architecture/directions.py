@@ -12,6 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("streaming.worker",),
     ("streaming.platform", "streaming.flows"),
     ("streaming.api", "streaming.app"),
+    ("streaming.owner",),
     ("streaming.guard",),
     ("streaming.lane", "streaming.supervise", "streaming.sink"),
     (

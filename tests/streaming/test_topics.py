@@ -6,7 +6,7 @@ from streaming import topics
 from streaming.settings import MarketSettings, Settings
 from streaming.transport.client import BrokerError
 from tests.streaming.memory_broker import MemoryBroker
-from trading.schemas import TOPICS
+from trading.schemas import ORDER_TOPICS, TOPICS
 
 
 def settings(**market: int) -> Settings:
@@ -15,13 +15,15 @@ def settings(**market: int) -> Settings:
 
 def test_counts_follow_the_settings() -> None:
     counts = {spec.name: spec.partitions for spec in topics.specs(settings(raw_partitions=3, shards=4))}
-    assert counts == {"ticks.raw": 3, "ticks": 4, "bars": 4, "prices": 4, "deadletter": 1}
+    market = {name: counts.pop(name) for name in ("ticks.raw", "ticks", "bars", "prices", "deadletter")}
+    assert market == {"ticks.raw": 3, "ticks": 4, "bars": 4, "prices": 4, "deadletter": 1}
+    assert counts == {"orders.commands": 4, "orders.journal": 4, "orders.state": 4, "owners": 1}
 
 
-def test_every_topic_of_the_schemas_is_there_and_only_prices_is_compacted() -> None:
+def test_every_topic_of_the_schemas_is_there_and_tables_are_compacted() -> None:
     specs = topics.specs(settings())
-    assert [spec.name for spec in specs] == [topic.name for topic in TOPICS]
-    assert [spec.name for spec in specs if spec.compacted] == ["prices"]
+    assert [spec.name for spec in specs] == [topic.name for topic in (*TOPICS, *ORDER_TOPICS)]
+    assert [spec.name for spec in specs if spec.compacted] == ["prices", "orders.state", "owners"]
 
 
 def test_an_unknown_topic_of_a_user_flow_gets_one_partition() -> None:

@@ -1,21 +1,29 @@
 """What every desk promises, the fake and the owner of real partitions alike."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from streaming.owner.desk import Desk, SlowReaderError
 from tests.desk_fake import FakeDesk
+from tests.streaming.owner.places import Place, settings_of
 from tests.trading.orders.builders import T0, limits_body, market, oid, submit
 from trading.commands import Deposit, Kill, OpenAccount, SetLimits
 from trading.events import OrderAccepted, OrderRefused
 from trading.orders.state import State
 
 
-@pytest.fixture
-def desk() -> Desk:
+@pytest.fixture(params=["fake", "log"])
+async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
     """Return a desk whose market has fresh prices."""
-    return FakeDesk(market(), ts_ns=T0)
+    if request.param == "fake":
+        yield FakeDesk(market(), ts_ns=T0)
+        return
+    async with Place(settings_of(tmp_path)) as place:
+        await place.own()
+        await place.price()
+        yield place.house
 
 
 async def fund(desk: Desk, *accounts: str) -> None:

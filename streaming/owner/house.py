@@ -1,0 +1,206 @@
+"""The real desk: the partitions that the group gave to this process, and what they share."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from streaming.flow import FlowContext
+from streaming.owner.clock import Clock, clock_of
+from streaming.owner.desk import (
+    SUBSCRIPTION_ROWS,
+    Answer,
+    Durable,
+    NotOwner,
+    Subscription,
+    partition_of,
+)
+from streaming.owner.history import packaged_model
+from streaming.owner.owners import Owner, Owners
+from streaming.owner.partition import Partition, Surroundings
+from streaming.owner.prices import MarketBook, keep_reading
+from streaming.transport.fenced import FencedWriter, fenced_writer
+from streaming.transport.follow import Follower, follow
+from trading.commands import AnyCommand
+from trading.orders.journal import read_record
+from trading.orders.state import State
+from trading.risk.market import MarketView
+from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE, OWNERS, PRICES
+
+# The broker forgets an idle producer id after a day: the fence is put anew long before.
+RENEW_S = 3_600.0
+T = TypeVar("T")
+
+
+class House:
+    """Implements `Desk` and the service of the role `orders`. `start` comes before the first partition."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        """Take the clock of the feed, or the one that is given."""
+        self._clock = clock
+        self._around: Surroundings | None = None
+        self._owners: Owners | None = None
+        self._partitions = 0
+        self._url = ""
+        self._owned: dict[int, Partition] = {}
+        self._subscriptions: list[Subscription] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._followers: list[Follower] = []
+
+    @property
+    def partitions(self) -> int:
+        """Return how many partitions there are."""
+        return self._partitions
+
+    @property
+    def market(self) -> MarketView:
+        """Return the market of this moment."""
+        return self._started.book.view
+
+    @property
+    def clock(self) -> Clock:
+        """Return the desk's clock."""
+        return self._started.clock
+
+    async def start(self, context: FlowContext) -> None:
+        """Begin to read prices and owners; partitions come with the assignment."""
+        settings, client = context.settings, context.client
+        url = settings.broker_url
+        clock = self._clock or clock_of(settings.feed)
+        instruments = settings.instrument_table()
+        book = MarketBook(instruments, packaged_model(instruments), clock)
+        book.turn(clock.now_ns())
+        self._partitions = settings.orders.partitions
+        self._url = settings.orders.url or f"http://{settings.http.host}:{settings.http.port}"
+        self._owners = Owners(client)
+        prices = follow(url, client, PRICES.name, settings.market.shards)
+        owners = follow(url, client, OWNERS.name, 1)
+        topics = (ORDERS_JOURNAL.name, ORDERS_STATE.name)
+
+        def writer(number: int) -> FencedWriter:
+            return fenced_writer(url, client, "trade-orders", topics, number, settings.orders.produce_timeout_s)
+
+        self._around = Surroundings(
+            client=client,
+            fenced=writer,
+            settings=settings.orders,
+            clock=clock,
+            book=book,
+            name=f"{socket.gethostname()}-{os.getpid()}",
+            written=self._written,
+            owned=self._announce,
+            observe=context.observe,
+            renew_s=None if url.startswith("log:") else RENEW_S,
+        )
+        self._followers = [prices, owners]
+        self._spawn(keep_reading(book, prices, clock), "prices")
+        self._spawn(self._owners.keep_reading(owners), "owners")
+
+    async def stop(self) -> None:
+        """Let go of every partition that was not closed, and of the readers."""
+        for owned in list(self._owned.values()):
+            owned.revoke()
+            await owned.leave()
+        self._owned.clear()
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for follower in self._followers:
+            await follower.stop()
+
+    def own(self, number: int) -> Partition:
+        """Begin to take over a partition that was assigned to this process."""
+        before = self._owned.get(number)
+        if before is not None:
+            self.give_up(before)
+        made = self._owned[number] = Partition(number, self._started)
+        made.start()
+        return made
+
+    def give_up(self, partition: Partition) -> None:
+        """Let go of a partition that is closed or was taken away; it may have come back since, as another object."""
+        partition.revoke()
+        if self._owned.get(partition.number) is partition:
+            del self._owned[partition.number]
+        self._spawn(partition.leave(), f"leave-{partition.number}")
+
+    def now_ns(self) -> int:
+        """Return the desk's time."""
+        return self._started.clock.now_ns()
+
+    def partition_of(self, account: str) -> int:
+        """Return the partition of an account."""
+        return partition_of(account, self._partitions)
+
+    async def execute(self, command: AnyCommand, cause: str) -> Answer:
+        """Decide a command of one account."""
+        return await self._owner(self.partition_of(command.account)).execute(command, cause)
+
+    async def execute_everywhere(self, command: AnyCommand, cause: str) -> list[Answer]:
+        """Decide a control in every partition; one that is not here refuses before anything is decided."""
+        owners = [self._owner(number) for number in range(self._partitions)]
+        return list(await asyncio.gather(*(owner.execute(command, cause) for owner in owners)))
+
+    async def read(self, account: str, view: Callable[[State], T]) -> T:
+        """Return a view of the partition of an account."""
+        return await self._owner(self.partition_of(account)).read(view)
+
+    async def read_partition(self, partition: int, view: Callable[[State], T]) -> T:
+        """Return a view of one partition."""
+        return await self._owner(partition).read(view)
+
+    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS) -> Subscription:
+        """Return durable records from now on."""
+        subscription = Subscription(queue_rows, self._subscriptions.remove)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def stats(self) -> dict[str, object]:
+        """Return what the partitions count, by number, and the market."""
+        book = self._started.book
+        pages: dict[str, Any] = {str(number): owned.stats() for number, owned in sorted(self._owned.items())}
+        return {
+            "partitions": pages,
+            "prices": book.prices,
+            "prices_refused": book.refused,
+            "subscriptions": len(self._subscriptions),
+            "ready": len(self._owned) > 0 and all(owned.ready for owned in self._owned.values()),
+        }
+
+    @property
+    def _started(self) -> Surroundings:
+        assert self._around is not None, "the desk is started before it is used"
+        return self._around
+
+    def _owner(self, number: int) -> Partition:
+        owned = self._owned.get(number)
+        if owned is not None:
+            return owned
+        url = None if self._owners is None else self._owners.url_of(number)
+        elsewhere = None if url == self._url else url
+        raise NotOwner(number, f"partition {number} is not owned by this process", elsewhere)
+
+    def _written(self, number: int, first: int, payloads: list[bytes]) -> None:
+        if not self._subscriptions:
+            return
+        rows = [Durable(number, first + place, read_record(payload)) for place, payload in enumerate(payloads)]
+        for subscription in list(self._subscriptions):
+            for row in rows:
+                subscription.give(row)
+
+    def _announce(self, number: int, generation: int) -> None:
+        assert self._owners is not None, "the desk is started before it owns anything"
+        self._spawn(self._owners.announce(Owner(partition=number, generation=generation, url=self._url)), "announce")
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(partial(_forget, self._tasks))
+
+
+def _forget(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    tasks.discard(task)
