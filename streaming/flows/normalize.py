@@ -29,10 +29,9 @@ from trading.messages import Price, Source
 from trading.schemas import BARS, DEADLETTER, PRICES, TICKS, TICKS_RAW
 
 ROLE = "normalize"
-SNAPSHOT_S = 5.0
 IDLE_S = 0.3
 # A snapshot stops the partition for a moment; it may cost this share of the time.
-SNAPSHOT_SHARE = 0.01
+SNAPSHOT_SHARE = 0.02
 CHUNK_RECORDS = 16
 REWORK_RECORDS = 256
 LIVE_NS = 60_000_000_000
@@ -76,7 +75,7 @@ class Normalize:
         self._last_crc = 0
         self._released: int | None = None
         self._worked_at = self._snapshot_at = time.monotonic()
-        self._snapshot_every_s = SNAPSHOT_S
+        self._snapshot_every_s = self._market.snapshot_seconds
         self._snapshot_error: dict[str, Any] | None = None
         self._rework = 0
 
@@ -236,7 +235,6 @@ class Normalize:
 
     async def _snapshot(self) -> None:
         """Write the state as of now; the input below it may then be let go."""
-        started = time.monotonic()
         ends = {f"{t}/{n}": await self._client.end_offset(t, n) for t, n in self._outputs}
         head = SnapshotHead(
             broker=self._broker,
@@ -246,9 +244,10 @@ class Normalize:
             ends=ends,
             written={f"{t}/{n}": offset for (t, n), offset in self._written.items()},
         )
+        started = time.monotonic()
         body = self._normalizer.snapshot()
         cost_s = time.monotonic() - started
-        self._snapshot_every_s = max(SNAPSHOT_S, cost_s / SNAPSHOT_SHARE)
+        self._snapshot_every_s = max(self._market.snapshot_seconds, cost_s / SNAPSHOT_SHARE)
         try:
             await asyncio.to_thread(self._file.write, head, body)
         except OSError as error:

@@ -11,7 +11,7 @@ SEED = 20_131_007
 SPEED = 5_000
 BATCH_ROWS = "500"
 START_S = 2.0
-RUN_S = 1.2
+RUN_S = 1.5
 
 
 def sweep(
@@ -21,10 +21,15 @@ def sweep(
 
     Two of three kills strike while it runs, the others while it starts.
     """
-    rng = random.Random(seed)
+    rng = random.Random(SEED)
     ready_s: list[float] = []
     arguments = ("--until-drained", "--feed", f"replay:{file}?speed={speed}")
-    env = {"TRADE_FEED__BATCH_ROWS": BATCH_ROWS, "TRADE_SINK__MAX_SECONDS": "0.5", "TRADE_BROKER": broker}
+    env = {
+        "TRADE_FEED__BATCH_ROWS": BATCH_ROWS,
+        "TRADE_SINK__MAX_SECONDS": "0.5",
+        "TRADE_MARKET__SNAPSHOT_SECONDS": "0.3",
+        "TRADE_BROKER": broker,
+    }
     for _ in range(kills):
         with WorkerProcess(home, *arguments, env=env) as worker:
             if rng.random() < 1 / 3:
@@ -33,11 +38,11 @@ def sweep(
                 started = time.monotonic()
                 worker.until_ready()
                 ready_s.append(time.monotonic() - started)
-                _hold(rng.uniform(0.0, RUN_S))
+                _hold(rng.uniform(0.0, run_s))
             worker.kill()
     with WorkerProcess(home, *arguments, env=env) as worker:
         code, errors = worker.end()
-    assert code == 0, f"seed {seed}: {errors}"
+    assert code == 0, f"seed {SEED}: {errors}"
     return ready_s
 
 
