@@ -7,6 +7,8 @@ import msgspec
 from trading.amounts import MAX_SCALE
 from trading.ids import instrument_id
 
+CALENDARS = ("24/7", "XNYS")
+
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One tradable thing at one venue. `tick` and `lot` are in units of the scales."""
@@ -29,6 +31,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{self.symbol}: scales must be 0 to {MAX_SCALE}")
         if self.tick < 1 or self.lot < 1:
             raise ValueError(f"{self.symbol}: tick and lot must be at least 1")
+        if self.calendar not in CALENDARS:
+            raise ValueError(f"{self.symbol}: calendar {self.calendar!r} is not one of {', '.join(CALENDARS)}")
 
     @property
     def id(self) -> str:

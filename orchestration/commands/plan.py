@@ -11,6 +11,9 @@ from orchestration.commands.failure import port_in_use
 from orchestration.processes import Command
 from streaming.settings import Settings
 
+# Groups are closed in the graph unless the address opens them.
+OPEN_GROUPS = "expanded=global@global:streams,global@global:lake"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -28,7 +31,7 @@ class Plan:
         """Return name -> URL of what a person may open."""
         base = f"http://{self.http[0]}:{self.http[1]}"
         pages = {"status": f"{base}/status", "health": f"{base}/health/ready", "metrics": f"{base}/metrics"}
-        return {"dagster": f"{self.dagster_url}/asset-groups"} | pages if self.dagster_url else pages
+        return {"dagster": f"{self.dagster_url}/asset-groups?{OPEN_GROUPS}"} | pages if self.dagster_url else pages
 
 
 def make(settings: Settings, config: Path | None, feed: str, broker: str, with_dagster: bool) -> Plan:

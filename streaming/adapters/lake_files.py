@@ -175,7 +175,7 @@ def read_commit(path: Path) -> list[dict[str, Any]] | None:
         return None
     if not actions or not all(isinstance(action, dict) for action in actions):
         return None
-    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     wanted = (info.get(META_KEY) or {}).get("actions")
     # A file that is cut at the end of a line still parses; the count in its first line shows what is missing.
     return actions if wanted is None or wanted == len(actions) - 1 else None

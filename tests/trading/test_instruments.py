@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from trading.instruments import CATALOGUE, Instrument, InstrumentTable
-from trading.market.sessions import CALENDARS
+from trading.instruments import CALENDARS, CATALOGUE, Instrument, InstrumentTable
 
 
 def test_the_catalogue_is_whole() -> None:
@@ -20,7 +19,9 @@ def test_look_up() -> None:
         CATALOGUE["XX.US"]
 
 
-@pytest.mark.parametrize("change", [{"price_scale": 13}, {"qty_scale": -1}, {"tick": 0}, {"lot": 0}])
+@pytest.mark.parametrize(
+    "change", [{"price_scale": 13}, {"qty_scale": -1}, {"tick": 0}, {"lot": 0}, {"calendar": "XXXX"}]
+)
 def test_nonsense_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="A: "):
         Instrument(symbol="A", venue="V", **change)

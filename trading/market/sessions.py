@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from trading.instruments import CALENDARS
 from trading.market import sessions_table as table
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 DAY_NS = 86_400 * SECOND_NS
-CALENDARS = ("24/7", "XNYS")
 # Wall-clock changes happen at 02:00 local time, so one instant between 05:00 and 06:00 UTC sees midnight's offset.
 MIDNIGHT_PROBE_NS = 5 * 3600 * SECOND_NS
 
