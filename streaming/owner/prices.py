@@ -10,8 +10,8 @@ from streaming.transport.client import BrokerError, Record
 from streaming.transport.follow import Follower
 from trading.amounts import AmountError, parse_exact
 from trading.codec import CodecError, decode
-from trading.instruments import InstrumentTable
-from trading.market.sessions import CALENDARS, calendar
+from trading.instruments import CALENDARS, InstrumentTable
+from trading.market.sessions import calendar
 from trading.messages import Price
 from trading.risk.market import ALWAYS_OPEN, MarketView, Quote, quote
 from trading.risk.var import RiskModel

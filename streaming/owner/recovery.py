@@ -49,6 +49,15 @@ async def recover(client: BrokerClient, partition: int, end: int) -> Recovered:
     Raises `JournalError` if the journal does not continue the snapshot without a hole.
     """
     found = await snapshots.load(_rows(client, partition))
+    return await _fold(client, partition, end, found)
+
+
+async def fold_journal(client: BrokerClient, partition: int, end: int) -> Recovered:
+    """Return the same from the journal alone, from its genesis: the proof of the snapshot."""
+    return await _fold(client, partition, end, snapshots.Restored(State(), -1, []))
+
+
+async def _fold(client: BrokerClient, partition: int, end: int, found: snapshots.Restored) -> Recovered:
     state, start = found.state, found.journal_off + 1
     # The fence itself carries the generation before it.
     reader = JournalReader(state.generation if start else -1)
