@@ -15,7 +15,7 @@ RUN_S = 1.5
 
 
 def sweep(
-    home: Path, file: Path, kills: int, *, speed: int = SPEED, seed: int = SEED, broker: str = "log://"
+    home: Path, file: Path, kills: int, *, speed: int = SPEED, run_s: float = RUN_S, broker: str = "log://"
 ) -> list[float]:
     """Kill `kills` times, then let the feed end; return the seconds from start to ready of each start that got there.
 

@@ -1,5 +1,6 @@
 """Nothing is lost and nothing is doubled when the streaming process is killed, whenever that is."""
 
+import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,13 @@ TRADES = "us_equity_trades_20131007.parquet"
 TOTALS = ("frames", "ticks_in", "ticks_out", "rejected", "duplicates", "late", "bars", "revisions")
 
 
-Report = Callable[[str, object], None]
+_log = logging.getLogger("journeys")
 
 
-def check_sweep(folder: Path, file: Path, rows: int, report: Report, count: int, speed: int, run_s: float) -> None:
+def check_sweep(folder: Path, file: Path, rows: int, count: int, speed: int, run_s: float) -> None:
     kills.undisturbed(folder / "calm", file, speed=speed)
     ready_s = kills.sweep(folder / "killed", file, count, speed=speed, run_s=run_s)
-    report("start_to_ready_s", [round(second, 2) for second in ready_s])
+    _log.info("start to ready: %s s", ", ".join(f"{second:.2f}" for second in ready_s))
     calm, killed = (evidence.reconcile(folder / name) for name in ("calm", "killed"))
     where = f"seed {kills.SEED}, {count} kills"
     assert killed["ticks_in"] == rows, where
@@ -29,15 +30,15 @@ def check_sweep(folder: Path, file: Path, rows: int, report: Report, count: int,
         assert evidence.bars(folder / "killed", interval) == evidence.bars(folder / "calm", interval), where
 
 
-def test_eight_kills(tmp_path: Path, shared_data: Callable[[str], Path], record_property: Report) -> None:
+def test_eight_kills(tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
     file = evidence.cut(shared_data(TRADES), tmp_path / "day.parquet", 0, 200_000)
-    check_sweep(tmp_path, file, 200_000, record_property, count=8, speed=kills.SPEED, run_s=kills.RUN_S)
+    check_sweep(tmp_path, file, 200_000, count=8, speed=kills.SPEED, run_s=kills.RUN_S)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1_200)
-def test_twenty_five_kills(tmp_path: Path, shared_data: Callable[[str], Path], record_property: Report) -> None:
-    check_sweep(tmp_path, shared_data(TRADES), 388_417, record_property, count=25, speed=1_200, run_s=4.0)
+def test_twenty_five_kills(tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    check_sweep(tmp_path, shared_data(TRADES), 388_417, count=25, speed=1_200, run_s=4.0)
 
 
 def test_a_torn_tail_is_cut_and_the_run_goes_on(tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
