@@ -106,11 +106,47 @@ class OrderSettings(Section):
     url: str = ""
 
 
+class PaperSettings(Section):
+    """How the paper venue fills: its share of each volume, its delay, its slippage in ticks and its fees."""
+
+    participation_bps: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    latency_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    slippage_ticks: Annotated[int, Field(ge=0, le=1_000)] = 0
+    maker_ppm: Annotated[int, Field(ge=-10_000, le=100_000)] = 0
+    taker_ppm: Annotated[int, Field(ge=-10_000, le=100_000)] = 0
+
+
+class RouteSettings(Section):
+    """The gateway's own caps, whoever approved an order. The value is in units of the order's currency."""
+
+    max_order_value: Annotated[int, Field(ge=1, le=10**9)] = 10_000_000
+    max_orders_per_s: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    burst: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    paper: PaperSettings = PaperSettings()
+
+
 class HttpSettings(Section):
     """Where the worker serves health, metrics and status. Port 0 takes any free one."""
 
     host: str = "127.0.0.1"
     port: Port = 8321
+
+
+class ApiSettings(Section):
+    """The order API. Rates are requests each second of one key; `venue` is whose instrument a bare symbol means.
+
+    `accounts` get a key pair each in `{home}/keys.json` at the first start.
+    """
+
+    accounts: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")], ...], Field(min_length=1)] = (
+        "paper",
+    )
+    venue: str = "SIM"
+    body_bytes: Annotated[int, Field(ge=1_024, le=1 << 20)] = 65_536
+    key_rate: Annotated[float, Field(gt=0, le=100_000)] = 2_000.0
+    key_burst: Annotated[int, Field(ge=1, le=100_000)] = 4_000
+    stranger_rate: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    stranger_burst: Annotated[int, Field(ge=1, le=10_000)] = 100
 
 
 class DagsterSettings(Section):
@@ -135,7 +171,9 @@ class Settings(BaseSettings):
     market: MarketSettings = MarketSettings()
     sink: SinkSettings = SinkSettings()
     orders: OrderSettings = OrderSettings()
+    route: RouteSettings = RouteSettings()
     http: HttpSettings = HttpSettings()
+    api: ApiSettings = ApiSettings()
     dagster: DagsterSettings = DagsterSettings()
     instruments: tuple[dict[str, Any], ...] = ()
 

@@ -1,0 +1,214 @@
+"""What has left the state of the owners: closed orders, the records of each order, limits by version, equity by minute.
+
+A SQLite read model folded from the journal. It holds nothing that is not there, so a file that is missing, of another
+version, or not a prefix of the journal is made anew.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from streaming.api.history_fold import SCHEMA, Fold
+from streaming.owner.recovery import JournalReader
+from streaming.transport.client import BrokerError, Record
+from trading.commands import LimitsBody
+from trading.orders.state import OrderRow
+from trading.schemas import ORDERS_JOURNAL
+
+VERSION = 1
+BATCH_RECORDS = 5_000
+POLL_S = 0.2
+RETRY_S = 1.0
+BUSY_S = 5.0
+_rows = msgspec.json.Decoder(OrderRow)
+_limits = msgspec.json.Decoder(LimitsBody)
+_log = structlog.get_logger("history")
+
+
+class Journal(Protocol):
+    """The part of a broker client that the fold needs."""
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Record]:
+        """Yield records."""
+
+    async def begin_offset(self, topic: str, partition: int) -> int:
+        """Return the oldest offset."""
+
+    async def end_offset(self, topic: str, partition: int) -> int:
+        """Return the next offset."""
+
+
+class Place(NamedTuple):
+    """Where a journal record is."""
+
+    partition: int
+    offset: int
+
+
+class Wanted(NamedTuple):
+    """Which orders of an account to find; times are of the submission, in ns, the ends outside."""
+
+    account: str
+    closed_only: bool
+    limit: int
+    newest_first: bool
+    after_ns: int | None = None
+    until_ns: int | None = None
+    side: str | None = None
+    instruments: tuple[str, ...] = ()
+
+
+class History:
+    """The read model of one process. `catch_up` brings it to the end of the journal; questions see what was folded."""
+
+    def __init__(self, path: Path, journal: Journal, partitions: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._journal = journal
+        self._partitions = partitions
+        self._lock = asyncio.Lock()
+        self._readers: dict[int, JournalReader] = {}
+        self._db = self._open()
+        self._reads = _connect(path)
+        self._fold = Fold(self._db)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reads.close()
+        self._db.close()
+
+    async def keep_folding(self) -> None:
+        """Follow the journal for ever."""
+        while True:
+            try:
+                await self.catch_up()
+                await asyncio.sleep(POLL_S)
+            except (BrokerError, sqlite3.Error) as error:
+                _log.warning("history_waits", reason=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def catch_up(self) -> None:
+        """Fold everything that the journal holds now."""
+        async with self._lock:
+            for partition in range(self._partitions):
+                await self._catch_up(partition)
+
+    def order(self, order: str) -> OrderRow | None:
+        """Return an order by its id."""
+        found = self._one("SELECT row FROM orders WHERE id = ?", order)
+        return None if found is None else _rows.decode(found[0])
+
+    def orders(self, wanted: Wanted) -> list[OrderRow]:
+        """Return orders by their submission."""
+        clauses, values = ["account = ?"], [wanted.account]
+        for clause, value in (
+            ("submitted_ns > ?", wanted.after_ns),
+            ("submitted_ns < ?", wanted.until_ns),
+            ("side = ?", wanted.side),
+        ):
+            if value is not None:
+                clauses.append(clause)
+                values.append(str(value) if clause == "side = ?" else value)  # type: ignore[arg-type] # SQL takes both
+        if wanted.closed_only:
+            clauses.append("ended_ns > 0")
+        if wanted.instruments:
+            clauses.append(f"instrument IN ({','.join('?' * len(wanted.instruments))})")
+            values += wanted.instruments
+        way = "DESC" if wanted.newest_first else "ASC"
+        # Only fixed words and question marks are put together here; every value is bound.
+        sql = f"SELECT row FROM orders WHERE {' AND '.join(clauses)} ORDER BY submitted_ns {way}, n {way} LIMIT ?"  # noqa: S608
+        return [_rows.decode(row[0]) for row in self._all(sql, *values, wanted.limit)]
+
+    def places(self, order: str, account: str) -> list[Place]:
+        """Return where the journal speaks of an order, oldest first."""
+        sql = "SELECT partition, offset FROM steps WHERE id = ? AND account = ? ORDER BY partition, offset"
+        return [Place(*row) for row in self._all(sql, order, account)]
+
+    async def payload(self, place: Place) -> bytes | None:
+        """Return the bytes of one journal record, or None if the broker no longer holds it."""
+        async for record in self._journal.read(ORDERS_JOURNAL.name, place.partition, place.offset, place.offset + 1):
+            return record.value
+        return None
+
+    async def records(self, partition: int) -> AsyncIterator[Record]:
+        """Yield a partition of the journal as it is now."""
+        begin = await self._journal.begin_offset(ORDERS_JOURNAL.name, partition)
+        end = await self._journal.end_offset(ORDERS_JOURNAL.name, partition)
+        async for record in self._journal.read(ORDERS_JOURNAL.name, partition, begin, end):
+            yield record
+
+    def limits(self, account: str) -> list[dict[str, Any]]:
+        """Return every version of the limits of an account, newest first."""
+        sql = "SELECT version, ts_ns, actor, reason, body FROM limits WHERE account = ? ORDER BY version DESC"
+        return [
+            {"version": row[0], "ts_ns": row[1], "actor": row[2], "reason": row[3], "limits": _limits.decode(row[4])}
+            for row in self._all(sql, account)
+        ]
+
+    def equity(self, account: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        """Return (ts_ns, equity in 1e-9) for each minute in which an order was approved or cash moved."""
+        sql = "SELECT ts_ns, equity FROM equity WHERE account = ? AND ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns"
+        return [(row[0], int(row[1])) for row in self._all(sql, account, start_ns, end_ns)]
+
+    def cash_moved(self, account: str, before_ns: int) -> int:
+        """Return the cash that was moved in or out until a time, in 1e-9."""
+        rows = self._all("SELECT amount FROM flows WHERE account = ? AND ts_ns < ?", account, before_ns)
+        return sum(int(row[0]) for row in rows)
+
+    async def _catch_up(self, partition: int) -> None:
+        end = await self._journal.end_offset(ORDERS_JOURNAL.name, partition)
+        while True:
+            place = self._fold.progress(partition)
+            if place.next_offset > end or not place.fits:
+                _log.warning("history_rebuilt", partition=partition, offset=place.next_offset, end=end)
+                self._rebuild()
+                continue
+            if place.next_offset == end:
+                return
+            start = max(place.next_offset, await self._journal.begin_offset(ORDERS_JOURNAL.name, partition))
+            stop = min(end, start + BATCH_RECORDS)
+            messages = [m async for m in self._journal.read(ORDERS_JOURNAL.name, partition, start, stop)]
+            reader = self._readers.setdefault(partition, JournalReader(place.generation))
+            taken = [(m.offset, record) for m in messages if (record := reader.take(m)) is not None]
+            await asyncio.to_thread(self._fold.take, partition, taken, stop, reader.generation)
+
+    def _rebuild(self) -> None:
+        self._readers.clear()
+        with self._db:
+            for table in ("progress", "orders", "steps", "limits", "equity", "flows"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
+        self._fold = Fold(self._db)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            db = _connect(self._path)
+            if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                return db
+            db.close()
+        except sqlite3.DatabaseError:
+            _log.warning("history_unreadable", path=str(self._path))
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        db = _connect(self._path)
+        db.executescript(f"{SCHEMA}; PRAGMA user_version = {VERSION}")
+        return db
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return next(iter(self._all(sql, *values)), None)
+
+    def _all(self, sql: str, *values: Any) -> Sequence[Any]:
+        with closing(self._reads.execute(sql, values)) as cursor:
+            return cursor.fetchall()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level="DEFERRED")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db

@@ -1,0 +1,172 @@
+"""How journal records become rows of the read model. One call is one transaction: a crash loses or doubles nothing."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from trading.events import (
+    AnyEvent,
+    CashMoved,
+    CommandRefused,
+    LimitsChanged,
+    OrderAccepted,
+    OrderFilled,
+    OrderMoved,
+)
+from trading.orders.journal import Record
+from trading.orders.state import OrderRow
+from trading.orders.transitions import TERMINAL
+
+MINUTE_NS = 60 * 10**9
+MAX_OPEN_ROWS = 200_000
+SCHEMA = """
+CREATE TABLE progress (partition INTEGER PRIMARY KEY, next_offset INTEGER, seq INTEGER, hash TEXT, generation INTEGER);
+CREATE TABLE orders (id TEXT PRIMARY KEY, account TEXT, submitted_ns INTEGER, n INTEGER, ended_ns INTEGER,
+    instrument TEXT, side TEXT, row BLOB) WITHOUT ROWID;
+CREATE INDEX orders_by_time ON orders (account, submitted_ns, n);
+CREATE TABLE steps (id TEXT, account TEXT, partition INTEGER, offset INTEGER,
+    PRIMARY KEY (id, partition, offset)) WITHOUT ROWID;
+CREATE TABLE limits (account TEXT, version INTEGER, ts_ns INTEGER, actor TEXT, reason TEXT, body BLOB,
+    PRIMARY KEY (account, version)) WITHOUT ROWID;
+CREATE TABLE equity (account TEXT, minute INTEGER, ts_ns INTEGER, equity TEXT,
+    PRIMARY KEY (account, minute)) WITHOUT ROWID;
+CREATE TABLE flows (account TEXT, ts_ns INTEGER, amount TEXT);
+CREATE INDEX flows_by_time ON flows (account, ts_ns)
+"""
+_encoder = msgspec.json.Encoder()
+_rows = msgspec.json.Decoder(OrderRow)
+
+
+class Progress(NamedTuple):
+    """How far a partition is folded. `fits` is False when the journal does not continue what was folded."""
+
+    next_offset: int = 0
+    seq: int = 0
+    hash: str = ""
+    generation: int = -1
+    fits: bool = True
+
+
+class Fold:
+    """Writes to one connection. Open orders stay in memory; an ended one is read back if something follows."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._open: dict[str, OrderRow] = {}
+        self._changed: dict[str, OrderRow] = {}
+        self._steps: list[tuple[str, str, int, int]] = []
+        self._progress = {row[0]: Progress(*row[1:]) for row in db.execute("SELECT * FROM progress")}
+        self._n = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM orders").fetchone()[0])
+
+    def progress(self, partition: int) -> Progress:
+        """Return how far a partition is."""
+        return self._progress.get(partition, Progress())
+
+    def take(self, partition: int, records: Sequence[tuple[int, Record]], stop: int, generation: int) -> None:
+        """Fold records that begin where the partition is; what does not continue the chain marks it as unfit."""
+        before = self.progress(partition)
+        seq, chain = before.seq, before.hash
+        for offset, record in records:
+            if seq and record.prev_hash != chain:
+                self._progress[partition] = before._replace(fits=False)
+                self._forget()
+                return
+            for event in record.events:
+                self._event(event, partition, offset)
+            seq, chain = record.seq, record.hash
+        after = Progress(stop, seq, chain, generation)
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?)", map(_line, self._changed.values())
+            )
+            self._db.executemany("INSERT OR REPLACE INTO steps VALUES (?,?,?,?)", self._steps)
+            self._db.execute("INSERT OR REPLACE INTO progress VALUES (?,?,?,?,?)", (partition, *after[:4]))
+        for order, row in self._changed.items():
+            if row.ended:
+                self._open.pop(order, None)
+        self._changed.clear()
+        self._steps.clear()
+        self._progress[partition] = after
+
+    def _event(self, event: AnyEvent, partition: int, offset: int) -> None:
+        if isinstance(event, OrderAccepted):
+            self._accepted(event)
+        elif isinstance(event, OrderMoved | OrderFilled):
+            self._followed(event)
+        elif isinstance(event, LimitsChanged):
+            body = _encoder.encode(event.limits)
+            values: Any = (event.account, event.version, event.ts_ns, event.actor, event.reason, body)
+            self._db.execute("INSERT OR REPLACE INTO limits VALUES (?,?,?,?,?,?)", values)
+        elif isinstance(event, CashMoved):
+            self._db.execute("INSERT INTO flows VALUES (?,?,?)", (event.account, event.ts_ns, str(event.amount)))
+        order = event.target if isinstance(event, CommandRefused) else getattr(event, "order", "")
+        if order:
+            self._steps.append((order, event.account, partition, offset))
+            if isinstance(event, OrderAccepted) and event.replaces:
+                self._steps.append((event.replaces, event.account, partition, offset))
+
+    def _accepted(self, event: OrderAccepted) -> None:
+        self._n += 1
+        row = OrderRow(event, self._n, updated_ts_ns=event.ts_ns)
+        parent = self._row(event.replaces) if event.replaces else None
+        if parent is not None:
+            parent.replaced_by = event.order
+            row.inherited = parent.filled + parent.inherited
+            self._changed[parent.id] = parent
+        if len(self._open) >= MAX_OPEN_ROWS:
+            self._open.clear()
+        self._open[event.order] = self._changed[event.order] = row
+        values = (event.account, event.ts_ns // MINUTE_NS, event.ts_ns, str(event.risk.equity))
+        self._db.execute("INSERT OR REPLACE INTO equity VALUES (?,?,?,?)", values)
+
+    def _followed(self, event: OrderMoved | OrderFilled) -> None:
+        row = self._row(event.order)
+        if row is None:
+            return
+        if isinstance(event, OrderFilled):
+            row.filled += event.qty - event.overfill
+            row.overfilled += event.overfill
+            row.cost += event.cost
+            row.fee += event.fee
+            child = self._row(row.replaced_by) if row.replaced_by else None
+            if child is not None and not child.ended:
+                child.inherited = row.filled + row.inherited
+                self._changed[child.id] = child
+        else:
+            row.venue_order_id = event.venue_order_id or row.venue_order_id
+            row.reason = event.reason or row.reason
+        row.version += 1
+        row.updated_ts_ns = max(row.updated_ts_ns, event.ts_ns)
+        if event.to in TERMINAL and not row.ended:
+            row.ended_ts_ns = row.updated_ts_ns
+        row.status = event.to
+        self._changed[event.order] = row
+
+    def _row(self, order: str) -> OrderRow | None:
+        row = self._open.get(order) or self._changed.get(order)
+        if row is None:
+            found = self._db.execute("SELECT row FROM orders WHERE id = ?", (order,)).fetchone()
+            row = None if found is None else _rows.decode(found[0])
+        return row
+
+    def _forget(self) -> None:
+        self._db.rollback()
+        self._open.clear()
+        self._changed.clear()
+        self._steps.clear()
+
+
+def _line(row: OrderRow) -> tuple[Any, ...]:
+    intent = row.intent
+    return (
+        intent.order,
+        intent.account,
+        intent.ts_ns,
+        row.n,
+        row.ended_ts_ns,
+        intent.instrument,
+        intent.side,
+        _encoder.encode(row),
+    )
