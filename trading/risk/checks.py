@@ -150,13 +150,13 @@ def var_parametric(c: Context) -> Breach | None:
     """Bound the parametric VaR as if every open order were filled, or let it fall."""
     if c.var_is_safe:
         return None
-    limit, name = c.limits.max_var_cents, c.draft.instrument
-    after, before = c.var.quad_after(name, c.var_change), c.var.quad_after(name, 0)
+    limit, name, book = c.limits.max_var_cents, c.draft.instrument, c.account.var_book()
+    after, before = book.quad_after(name, c.var_change), book.quad_after(name, 0)
     if var.parametric_within(after, limit) or after <= before:
         return None
     largest = _largest(
         c,
-        lambda change: var.parametric_within(quad := c.var.quad_after(name, change), limit) or quad <= before,
+        lambda change: var.parametric_within(quad := book.quad_after(name, change), limit) or quad <= before,
     )
     value = _cash(var.parametric(after))
     return Breach("VAR_PARAMETRIC", _cash(limit), value, largest, "the parametric VaR is too high")
@@ -166,12 +166,12 @@ def var_historical(c: Context) -> Breach | None:
     """Bound the historical VaR as if every open order were filled, or let it fall."""
     if c.var_is_safe:
         return None
-    limit, name = c.limits.max_var_cents, c.draft.instrument
-    before = c.var.historical_after(name, 0)
-    after = c.var.historical_after(name, c.var_change)
+    limit, name, book = c.limits.max_var_cents, c.draft.instrument, c.account.var_book()
+    before = book.historical_after(name, 0)
+    after = book.historical_after(name, c.var_change)
     if after <= max(limit, before):
         return None
-    largest = _largest(c, lambda change: c.var.historical_after(name, change) <= max(limit, before))
+    largest = _largest(c, lambda change: book.historical_after(name, change) <= max(limit, before))
     return Breach("VAR_HISTORICAL", _cash(limit), _cash(after), largest, "the historical VaR is too high")
 
 

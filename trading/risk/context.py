@@ -8,7 +8,7 @@ from trading.risk.controls import Controls
 from trading.risk.exposure import Exposure, Holding, Signature
 from trading.risk.limits import Limits, to_raw
 from trading.risk.market import MarketView, Quote
-from trading.risk.var import CENT, VarBook
+from trading.risk.var import CENT
 
 BPS = 10_000
 
@@ -59,7 +59,6 @@ class Context:
         "order",
         "quote",
         "scale",
-        "var",
         "var_change",
         "var_is_safe",
     )
@@ -75,7 +74,6 @@ class Context:
         quote: Quote,
     ) -> None:
         """Take an account that has just been valued at this market."""
-        assert account.var is not None, "an account is valued before it is checked"
         self.draft = draft
         self.instrument = instrument
         self.account = account
@@ -83,7 +81,6 @@ class Context:
         self.controls = controls
         self.market = market
         self.quote = quote
-        self.var: VarBook = account.var
         self.scale = limits.of(instrument, draft.instrument)
         holding = account.holdings.get(draft.instrument)
         if holding is None:
@@ -106,7 +103,7 @@ class Context:
         margin_cash = self.equity * BPS // limits.body.margin_bps - (account.gross - holding.gross)
         self.allowed_raw = to_raw(margin_cash, holding.mul, holding.div)
         self.var_change = self.var_change_of(draft.qty)
-        self.var_is_safe = self.var.surely_within(draft.instrument, self.var_change, limits.max_var_cents)
+        self.var_is_safe = account.var_surely_within(draft.instrument, self.var_change, limits.max_var_cents)
 
     def var_change_of(self, qty: int) -> int:
         """Return the change of the VaR exposure in cents if the order had this quantity."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from trading.risk.limits import cash_factors
 from trading.risk.market import MarketView, Quote
-from trading.risk.var import CENT, VarBook
+from trading.risk.var import CENT, RETURN_SCALE, RiskModel, VarBook
 
 # Strategy, instrument, side, quantity, type, limit and stop price: what makes two orders identical.
 Signature: TypeAlias = tuple[str, str, int, int, str, int | None, int | None]
@@ -50,6 +50,8 @@ class Holding:
     gross: int = 0
     mul: int = 1
     div: int = 1
+    # The worst move of the instrument in the risk model, 0 until it is looked up.
+    spread: int = 0
 
     def __post_init__(self) -> None:
         self.mul, self.div = cash_factors(self.price_scale, self.qty_scale)
@@ -82,13 +84,32 @@ class Holding:
         """Say whether there is nothing to value."""
         return not (self.qty or self.buy_open or self.sell_open)
 
+    def revalue(self, quote: Quote) -> None:
+        """Bring value and gross exposure to a quote: the value rounded down, the exposure rounded up."""
+        held = self.qty * quote.mark
+        buys, sells = held + self.buy_raw, self.sell_raw - held
+        worst = buys if buys > sells else sells
+        if self.div == 1:
+            self.value, self.gross = held * self.mul, worst * self.mul
+        else:
+            self.value, self.gross = held // self.div, -(-worst // self.div)
+        self.quote = quote
+
+    def var_cents(self, mark: int) -> int:
+        """Return the VaR exposure at a price, open orders counted as filled."""
+        return (self.qty * mark + self.buy_raw - self.sell_raw) * self.mul // self.div // CENT
+
 
 class Exposure:
     """One account as risk sees it."""
 
     __slots__ = (
+        "_book",
         "_live",
+        "_model",
+        "_oldest_ns",
         "_version",
+        "_worst_spread",
         "cash",
         "currency",
         "gross",
@@ -98,7 +119,6 @@ class Exposure:
         "recent_order",
         "tat_ns",
         "value",
-        "var",
     )
 
     def __init__(self, currency: str) -> None:
@@ -112,9 +132,13 @@ class Exposure:
         self.recent_order: deque[tuple[int, Signature]] = deque()
         self.value = 0
         self.gross = 0
-        self.var: VarBook | None = None
+        self._book: VarBook | None = None
+        self._model: RiskModel | None = None
         self._live: dict[str, Holding] = {}
+        self._worst_spread = 0
+        # The market version of the valuation, and its oldest price.
         self._version = -1
+        self._oldest_ns = 0
 
     def holding(self, instrument: str, price_scale: int, qty_scale: int) -> Holding:
         """Return the holding of an instrument, made when it is first needed."""
@@ -125,9 +149,13 @@ class Exposure:
 
     def touch(self, holding: Holding) -> None:
         """Have a changed holding valued anew before the next check."""
-        holding.quote = None
-        self._live[holding.instrument] = holding
         self._version = -1
+        if holding.qty or holding.buy_open or holding.sell_open:
+            holding.quote = None
+            self._live[holding.instrument] = holding
+        else:
+            holding.value = holding.gross = 0
+            self._live.pop(holding.instrument, None)
 
     def spend(self, ts_ns: int, gap_ns: int) -> None:
         """Take one message from the budget."""
@@ -149,45 +177,67 @@ class Exposure:
                 del self.recent[oldest]
 
     def revalue(self, market: MarketView, ts_ns: int, max_age_ns: int) -> None:
-        """Bring value, gross exposure and VaR up to the market; raise `ValuationError` if an input is missing."""
-        model = market.model
-        if model is None:
-            raise ValuationError("RISK_PARAMETERS_MISSING", "")
-        if self.var is None or self.var.model is not model:
-            self.var = VarBook(model)
-            self._live = {name: holding for name, holding in self.holdings.items() if not holding.idle}
-            self.value = self.gross = 0
-            for holding in self.holdings.values():
-                holding.value = holding.gross = 0
-                holding.quote = None
-            self._version = -1
-        oldest = ts_ns - max_age_ns
-        same = self._version == market.version
-        quotes = market.quotes
-        for name, holding in list(self._live.items()):
+        """Bring value and gross exposure up to the market; raise `ValuationError` if an input is missing."""
+        if market.model is not self._model or self._model is None:
+            self._start_over(market.model)
+        if market.version == self._version and self._oldest_ns >= ts_ns - max_age_ns:
+            return
+        self._version = -1
+        quotes, oldest_ns = market.quotes, ts_ns
+        value = gross = 0
+        for name, holding in self._live.items():
             quote = quotes.get(name)
             if quote is None:
                 raise ValuationError("PRICE_MISSING", name)
-            if quote.ts_ns < oldest:
-                raise ValuationError("PRICE_STALE", name)
-            if not same and quote is not holding.quote:
-                self._value_one(name, holding, quote)
-        self._version = market.version
+            if quote.ts_ns < oldest_ns:
+                oldest_ns = quote.ts_ns
+                if oldest_ns < ts_ns - max_age_ns:
+                    raise ValuationError("PRICE_STALE", name)
+            if quote is not holding.quote:
+                if not holding.spread:
+                    self._look_up_spread(holding)
+                holding.revalue(quote)
+            value += holding.value
+            gross += holding.gross
+        self.value, self.gross = value, gross
+        self._version, self._oldest_ns = market.version, oldest_ns
 
-    def _value_one(self, name: str, holding: Holding, quote: Quote) -> None:
-        assert self.var is not None
-        if name not in self.var.model.index:
-            raise ValuationError("RISK_PARAMETERS_MISSING", name)
-        mul, div = holding.mul, holding.div
-        held = holding.qty * quote.mark
-        value = held * mul // div
-        gross = -(-max(held + holding.buy_raw, holding.sell_raw - held) * mul // div)
-        self.var.update(name, (held + holding.buy_raw - holding.sell_raw) * mul // div // CENT)
-        self.value += value - holding.value
-        self.gross += gross - holding.gross
-        holding.value, holding.gross = value, gross
-        if holding.idle:
-            del self._live[name]
-            holding.quote = None
-        else:
-            holding.quote = quote
+    def var_surely_within(self, instrument: str, change: int, limit_cents: int) -> bool:
+        """Say that VaR stays within a limit if the exposure in `instrument` changes by so many cents.
+
+        Far from the limit the gross exposure alone shows it; nearer, the bound of the book.
+        """
+        assert self._model is not None, "an account is valued before it is checked"
+        # Each exposure in cents was rounded apart: one cent for each holding covers that.
+        before = (self.gross // CENT + len(self._live)) * self._worst_spread
+        after = before + abs(change) * self._model.spread_of(instrument)
+        return after <= limit_cents * RETURN_SCALE or self.var_book().surely_within(instrument, change, limit_cents)
+
+    def var_book(self) -> VarBook:
+        """Return the VaR book of the last valuation."""
+        assert self._model is not None, "an account is valued before its VaR is asked for"
+        book = self._book
+        if book is None:
+            book = self._book = VarBook(self._model)
+        for name in book.x.keys() - self._live.keys():
+            book.update(name, 0)
+        for name, holding in self._live.items():
+            assert holding.quote is not None, "an account is valued before its VaR is asked for"
+            book.update(name, holding.var_cents(holding.quote.mark))
+        return book
+
+    def _start_over(self, model: RiskModel | None) -> None:
+        if model is None:
+            raise ValuationError("RISK_PARAMETERS_MISSING", "")
+        self._model, self._book = model, None
+        self._version, self._worst_spread = -1, 0
+        for holding in self.holdings.values():
+            holding.spread = 0
+            self.touch(holding)
+
+    def _look_up_spread(self, holding: Holding) -> None:
+        assert self._model is not None
+        if holding.instrument not in self._model.index:
+            raise ValuationError("RISK_PARAMETERS_MISSING", holding.instrument)
+        holding.spread = self._model.spread_of(holding.instrument)
+        self._worst_spread = max(self._worst_spread, holding.spread)

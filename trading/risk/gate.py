@@ -75,17 +75,17 @@ def what_if(draft: Draft, account: Exposure, limits: Limits | None, controls: Co
         context = _context(draft, account, limits, controls, market)
         if isinstance(context, Refused):
             return WhatIf(verdict)
-        name, change = draft.instrument, context.var_change
+        name, change, book = draft.instrument, context.var_change, account.var_book()
         power = context.equity * 10_000 // context.limits.body.margin_bps - account.gross
         return WhatIf(
             verdict,
             context.equity,
             account.gross,
             power,
-            var.CENT * context.var.parametric_after(name, 0),
-            var.CENT * context.var.parametric_after(name, change),
-            var.CENT * context.var.historical_after(name, 0),
-            var.CENT * context.var.historical_after(name, change),
+            var.CENT * book.parametric_after(name, 0),
+            var.CENT * book.parametric_after(name, change),
+            var.CENT * book.historical_after(name, 0),
+            var.CENT * book.historical_after(name, change),
         )
     except Exception:  # noqa: BLE001 - the verdict already says what is missing
         return WhatIf(verdict)

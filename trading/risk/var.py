@@ -41,13 +41,16 @@ class RiskModel:
         self.cov = tuple(tuple(map(int, row)) for row in covariance)
         self.returns = np.ascontiguousarray(returns.T.astype(np.int64))
         self.returns.setflags(write=False)
-        # The most that one cent of exposure can add to either figure, in 1e-6 of a cent.
         self.spread = tuple(
             max(int(np.abs(row).max()), isqrt(self.cov[i][i] * Z99_SQUARED // RETURN_SCALE) + 1)
             for i, row in enumerate(self.returns)
         )
         # 1 % of the scenarios are worse than the figure; at least the worst one counts.
         self.tail = max(1, returns.shape[0] // TAIL_PARTS)
+
+    def spread_of(self, name: str) -> int:
+        """Return the most that one cent of exposure can add to either figure, in 1e-6 of a cent."""
+        return self.spread[self.index[name]]
 
 
 def build_model(
@@ -89,7 +92,7 @@ class VarBook:
         before = self.x.get(name, 0)
         if cents == before:
             return
-        spread = self.model.spread[self.model.index[name]]
+        spread = self.model.spread_of(name)
         reach = self._reach + (abs(cents) - abs(before)) * spread
         if reach > MAX_REACH:
             raise OverflowError(f"exposure in {name} is too large for the historical window")
@@ -103,7 +106,7 @@ class VarBook:
 
     def surely_within(self, name: str, change: int, limit_cents: int) -> bool:
         """Say that both figures are within the limit after a change, if the bound alone shows it."""
-        spread = self.model.spread[self.model.index[name]]
+        spread = self.model.spread_of(name)
         return self._base_loss + self._drift + abs(change) * spread <= limit_cents * RETURN_SCALE
 
     def quad_after(self, name: str, change: int) -> int:
