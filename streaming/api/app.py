@@ -14,6 +14,7 @@ from streaming.api.keys import KeyRing
 from streaming.api.limiter import Limiter
 from streaming.api.openapi import document
 from streaming.api.operations import Operation, Services, endpoint, fail, request_ids
+from streaming.api.stream import handler
 from streaming.api.symbols import SymbolBook
 from streaming.owner.desk import Desk
 from streaming.settings import ApiSettings
@@ -42,6 +43,7 @@ def create_app(
     )
     app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(_router(services))
+    app.add_api_websocket_route("/stream", handler(services))
     page = document(OPERATIONS, TITLE, VERSION)
 
     @app.get("/openapi.json", include_in_schema=False)

@@ -125,23 +125,11 @@ class Fold:
         row = self._row(event.order)
         if row is None:
             return
-        if isinstance(event, OrderFilled):
-            row.filled += event.qty - event.overfill
-            row.overfilled += event.overfill
-            row.cost += event.cost
-            row.fee += event.fee
-            child = self._row(row.replaced_by) if row.replaced_by else None
-            if child is not None and not child.ended:
-                child.inherited = row.filled + row.inherited
-                self._changed[child.id] = child
-        else:
-            row.venue_order_id = event.venue_order_id or row.venue_order_id
-            row.reason = event.reason or row.reason
-        row.version += 1
-        row.updated_ts_ns = max(row.updated_ts_ns, event.ts_ns)
-        if event.to in TERMINAL and not row.ended:
-            row.ended_ts_ns = row.updated_ts_ns
-        row.status = event.to
+        follow(row, event)
+        child = self._row(row.replaced_by) if row.replaced_by else None
+        if child is not None and not child.ended:
+            child.inherited = row.filled + row.inherited
+            self._changed[child.id] = child
         self._changed[event.order] = row
 
     def _row(self, order: str) -> OrderRow | None:
@@ -156,6 +144,23 @@ class Fold:
         self._open.clear()
         self._changed.clear()
         self._steps.clear()
+
+
+def follow(row: OrderRow, event: OrderMoved | OrderFilled) -> None:
+    """Take an order to where an event leads it, as far as clients see."""
+    if isinstance(event, OrderFilled):
+        row.filled += event.qty - event.overfill
+        row.overfilled += event.overfill
+        row.cost += event.cost
+        row.fee += event.fee
+    else:
+        row.venue_order_id = event.venue_order_id or row.venue_order_id
+        row.reason = event.reason or row.reason
+    row.version += 1
+    row.updated_ts_ns = max(row.updated_ts_ns, event.ts_ns)
+    if event.to in TERMINAL and not row.ended:
+        row.ended_ts_ns = row.updated_ts_ns
+    row.status = event.to
 
 
 def _line(row: OrderRow) -> tuple[Any, ...]:

@@ -9,6 +9,8 @@ from typing import Any
 import uvicorn
 
 SHUTDOWN_S = 3.0
+# The largest websocket message that a client may send.
+MAX_FRAME_BYTES = 65_536
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +50,16 @@ class HttpServer:
     async def start(self, api: Any) -> None:
         """Start to serve."""
         config = uvicorn.Config(
-            api, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, server_header=False
+            api,
+            loop="none",
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=MAX_FRAME_BYTES,
+            h11_max_incomplete_event_size=MAX_FRAME_BYTES,
         )
         config.timeout_graceful_shutdown = int(SHUTDOWN_S)
         self._server = _Server(config)

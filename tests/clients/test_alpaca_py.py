@@ -1,5 +1,7 @@
 """alpaca-py, unmodified: everything that its TradingClient asks of a broker."""
 
+from typing import Any
+
 import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
@@ -51,7 +53,7 @@ def submitted(client: TradingClient, request: OrderRequest) -> Order:
     return order
 
 
-def limit(qty: float = 0.01, price: float = 49_000, **more: object) -> LimitOrderRequest:
+def limit(qty: float = 0.01, price: float = 49_000, **more: Any) -> LimitOrderRequest:
     fields = {"symbol": "BTC/USD", "qty": qty, "side": BUY, "time_in_force": GTC, "limit_price": price}
     return LimitOrderRequest(**(fields | more))
 
@@ -71,6 +73,7 @@ def test_account_clock_calendar_and_assets(client: TradingClient) -> None:
     assert clock.is_open is False
     assert clock.next_open < clock.next_close
     days = client.get_calendar()
+    assert isinstance(days, list)
     assert isinstance(days[0], Calendar)
     assert (days[0].open.hour, days[0].open.minute, days[0].close.hour) == (9, 30, 16)
     assets = client.get_all_assets(GetAssetsRequest(asset_class="crypto"))  # type: ignore[arg-type] # the client converts
@@ -99,7 +102,13 @@ def test_every_order_type_is_taken(client: TradingClient) -> None:
 def test_orders_are_found_and_listed(served: Served, client: TradingClient) -> None:
     first = submitted(client, limit(client_order_id="one"))
     served.do(served.rig.ack(str(first.id)))
-    spy = {"symbol": "SPY", "qty": 1, "price": 440, "client_order_id": "two", "time_in_force": TimeInForce.DAY}
+    spy: dict[str, Any] = {
+        "symbol": "SPY",
+        "qty": 1,
+        "price": 440,
+        "client_order_id": "two",
+        "time_in_force": TimeInForce.DAY,
+    }
     submitted(client, limit(**spy))
     submitted(client, limit(side=SELL, price=55_000, client_order_id="three"))
     found = client.get_order_by_id(first.id)
@@ -169,6 +178,7 @@ def test_positions_are_shown_and_closed(served: Served, client: TradingClient) -
     assert (part.qty, part.side) == ("0.5", SELL)
     served.do(served.rig.fill(str(part.id), "0.5", "50000"))
     results = client.close_all_positions(cancel_orders=True)
+    assert isinstance(results, list)
     assert isinstance(results[0], ClosePositionResponse)
     assert isinstance(results[0].body, Order)
     assert (results[0].status, results[0].symbol, results[0].body.qty) == (200, "BTC/USD", "1.5")

@@ -1,0 +1,70 @@
+"""alpaca-py's TradingStream, unmodified: every update of an order, in order, as that event left it."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+from alpaca.trading.client import TradingClient
+from alpaca.trading.models import Order, TradeUpdate
+from alpaca.trading.stream import TradingStream
+
+from tests.api_rig import KEYS, Served
+from tests.clients.test_alpaca_py import client_of, limit
+from tests.streaming.poll import until_sync
+
+
+class Listener:
+    """A TradingStream in a thread of its own, and what it heard."""
+
+    def __init__(self, served: Served, name: str) -> None:
+        key = KEYS[name]
+        self.heard: list[TradeUpdate] = []
+        self.stream = TradingStream(key.key_id, key.secret, url_override=f"ws://{served.address}/stream")
+        self.stream.subscribe_trade_updates(self.hear)
+        self.thread = threading.Thread(target=self.stream.run, daemon=True)
+
+    async def hear(self, update: TradeUpdate) -> None:
+        self.heard.append(update)
+
+    @property
+    def events(self) -> list[str]:
+        return [str(getattr(update.event, "value", update.event)) for update in self.heard]
+
+
+@pytest.fixture
+def listeners(served: Served, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[Listener, Listener]]:
+    caplog.set_level(logging.CRITICAL)
+    mine, others = Listener(served, "a"), Listener(served, "b")
+    for listener in (mine, others):
+        listener.thread.start()
+    until_sync(lambda: len(served.rig.desk._subscriptions) == 2)
+    yield mine, others
+    for listener in (mine, others):
+        listener.stream.stop()
+        listener.thread.join(20)
+        assert not listener.thread.is_alive()
+    asyncio.set_event_loop(None)
+
+
+def test_updates_arrive_in_order_and_only_for_the_account(served: Served, listeners: tuple[Listener, Listener]) -> None:
+    client: TradingClient = client_of(served)
+    order = client.submit_order(limit(qty=2))
+    assert isinstance(order, Order)
+    rig, uuid = served.rig, str(order.id)
+    served.do(rig.ack(uuid))
+    served.do(rig.fill(uuid, "0.5", "49000"))
+    client.cancel_order_by_id(uuid)
+    served.do(rig.fill(uuid, "0.25", "49000"))
+    served.do(rig.canceled(uuid))
+    mine, others = listeners
+    wanted = ["pending_new", "new", "partial_fill", "pending_cancel", "partial_fill", "canceled"]
+    until_sync(lambda: len(mine.heard) == len(wanted))
+    assert mine.events == wanted
+    statuses = [update.order.status.value for update in mine.heard]
+    assert statuses == ["pending_new", "new", "partially_filled", "pending_cancel", "pending_cancel", "canceled"]
+    fill = mine.heard[4]
+    assert (fill.qty, fill.price, fill.position_qty, fill.order.filled_qty) == (0.25, 49_000, 0.75, "0.75")
+    assert len({update.execution_id for update in mine.heard}) == len(wanted)
+    assert others.heard == []
