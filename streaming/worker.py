@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streaming.api.server import HttpServer
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
-KNOWN = (*ROLES, "orders")
+KNOWN = (*ROLES, "orders", "route")
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
@@ -105,6 +105,10 @@ def _role(name: str) -> Flow | SourceFlow:
         from streaming.owner.house import House
 
         return order_flow(House())
+    if name == "route":
+        from streaming.flows.route import route_flow
+
+        return route_flow()
     return _reference(f"streaming.flows.{name.replace('-', '_')}:FLOW")
 
 

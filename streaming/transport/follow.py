@@ -4,7 +4,7 @@ For compacted topics that each process reads completely, as prices and owners.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -31,10 +31,10 @@ class Follower(Protocol):
 class LogFollower:
     """On the embedded log: looks for new records every 20 ms."""
 
-    def __init__(self, client: BrokerClient, topic: str, partitions: Sequence[int]) -> None:
+    def __init__(self, client: BrokerClient, topic: str, starts: Mapping[int, int]) -> None:
         self._client = client
         self._topic = topic
-        self._next = dict.fromkeys(partitions, 0)
+        self._next = dict(starts)
 
     async def take(self, timeout_s: float) -> list[Record]:
         """Return the next records."""
@@ -62,11 +62,11 @@ class LogFollower:
 class KafkaFollower:
     """On Kafka: a consumer without a group, connected by the first `take`."""
 
-    def __init__(self, bootstrap: str, client: BrokerClient, topic: str, partitions: Sequence[int]) -> None:
+    def __init__(self, bootstrap: str, client: BrokerClient, topic: str, starts: Mapping[int, int]) -> None:
         self._bootstrap = bootstrap
         self._client = client
         self._topic = topic
-        self._partitions = partitions
+        self._starts = dict(starts)
         self._consumer: AIOKafkaConsumer | None = None
 
     async def take(self, timeout_s: float) -> list[Record]:
@@ -77,6 +77,8 @@ class KafkaFollower:
             found = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=MAX_RECORDS)
         except KafkaError as error:
             raise broker_error(error, self._topic) from error
+        # A new connection goes on where this one ended.
+        self._starts |= {tp.partition: records[-1].offset + 1 for tp, records in found.items() if records}
         return [
             Record(tp.topic, tp.partition, record.offset, record.key, record.value)
             for tp, records in found.items()
@@ -90,19 +92,25 @@ class KafkaFollower:
             await consumer.stop()
 
     async def _connect(self) -> AIOKafkaConsumer:
-        begins = {number: await self._client.begin_offset(self._topic, number) for number in self._partitions}
+        begins = {
+            number: max(start, await self._client.begin_offset(self._topic, number))
+            for number, start in self._starts.items()
+        }
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", group_id=None
         )
         await consumer.start()
-        consumer.assign([TopicPartition(self._topic, number) for number in self._partitions])
+        consumer.assign([TopicPartition(self._topic, number) for number in self._starts])
         for number, begin in begins.items():
             consumer.seek(TopicPartition(self._topic, number), begin)
         return consumer
 
 
-def follow(url: str, client: BrokerClient, topic: str, partitions: int) -> Follower:
-    """Return a follower of all partitions of a topic, from the oldest record on."""
+def follow(
+    url: str, client: BrokerClient, topic: str, partitions: int, starts: Mapping[int, int] | None = None
+) -> Follower:
+    """Return a follower of all partitions of a topic, from `starts` or else from the oldest record on."""
+    chosen = dict.fromkeys(range(partitions), 0) | dict(starts or {})
     if url.startswith("log:"):
-        return LogFollower(client, topic, range(partitions))
-    return KafkaFollower(bootstrap_of(url), client, topic, range(partitions))
+        return LogFollower(client, topic, chosen)
+    return KafkaFollower(bootstrap_of(url), client, topic, chosen)

@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("streaming.bench",),
     ("streaming.worker",),
     ("streaming.platform", "streaming.flows"),
-    ("streaming.api", "streaming.app"),
+    ("streaming.api", "streaming.app", "streaming.gateway"),
     ("streaming.owner",),
     ("streaming.guard",),
     ("streaming.lane", "streaming.supervise", "streaming.sink"),

@@ -156,6 +156,10 @@ class PaperVenue:
                     reports.append(self._fill(order, self.now_ns, limit, part, "maker"))
         return reports
 
+    def venue_order_id(self, order: str) -> str:
+        """Return the venue's own id of an order."""
+        return digest("paper", order)
+
     def _arrive(self, order: PaperOrder, ts_ns: int) -> Reports:
         intent = order.intent
         about = self._about(order, ts_ns)
@@ -171,10 +175,10 @@ class PaperVenue:
             order.inherited = old.intent.qty - old.leaves
             self._close(old)
             first: VenueReport = VenueReplaced(
-                **self._about(old, ts_ns), new_order=intent.order, venue_order_id=self._venue_id(intent.order)
+                **self._about(old, ts_ns), new_order=intent.order, venue_order_id=self.venue_order_id(intent.order)
             )
         else:
-            first = VenueAccepted(**about, venue_order_id=self._venue_id(intent.order))
+            first = VenueAccepted(**about, venue_order_id=self.venue_order_id(intent.order))
         self._enter(order)
         return self._settle(order, [first, *self._take(order, ts_ns, arriving=True)])
 
@@ -270,9 +274,6 @@ class PaperVenue:
 
     def _too_late(self, order: PaperOrder, ts_ns: int) -> VenueRejected:
         return VenueRejected(**self._about(order, ts_ns), request="cancel", code="TOO_LATE")
-
-    def _venue_id(self, order: str) -> str:
-        return digest("paper", order)
 
     def _about(self, order: PaperOrder, ts_ns: int) -> About:
         return {"account": order.intent.account, "ts_ns": ts_ns, "order": order.intent.order, "venue": self.name}

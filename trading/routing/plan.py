@@ -20,7 +20,7 @@ from trading.commands import (
     VenueState,
     VenueUnknown,
 )
-from trading.events import AnyEvent, OrderAccepted, OrderMoved
+from trading.events import AnyEvent, OrderAccepted, OrderFilled, OrderMoved
 from trading.orders.transitions import TERMINAL
 
 RequestVerb = Literal["new", "cancel", "replace", "query"]
@@ -126,7 +126,7 @@ class Outbox:
         if isinstance(event, OrderAccepted):
             self.orders[event.order] = event
             return self._ask("replace" if event.replaces else "new", event, event.request)
-        if not isinstance(event, OrderMoved):
+        if not isinstance(event, OrderMoved | OrderFilled):
             return None
         intent = self.orders.get(event.order)
         if intent is None:
@@ -134,12 +134,11 @@ class Outbox:
         if event.to in TERMINAL:
             del self.orders[event.order]
             self.asked.pop(event.order, None)
-            return None
-        if event.to == "pending_cancel" and event.request:
+        elif isinstance(event, OrderMoved) and event.to == "pending_cancel" and event.request:
             return self._ask("cancel", intent, event.request)
-        if event.to == "unknown":
+        elif isinstance(event, OrderMoved) and event.to == "unknown":
             return self._ask("query", intent, f"{event.order}-query")
-        if event.to != "pending_replace":
+        elif event.to not in ("pending_replace", "pending_cancel", "unknown"):
             self.asked.pop(event.order, None)
         return None
 

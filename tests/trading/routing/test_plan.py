@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.trading.orders.builders import T0, ack, canceled, desk, oid, row, step, submit
+from tests.trading.orders.builders import T0, ack, canceled, desk, fill, oid, row, step, submit
 from trading.commands import AnyCommand, CancelOrder, ReplaceOrder, VenueUnknown
 from trading.orders.state import State
 from trading.routing.plan import (
@@ -40,6 +40,24 @@ def test_each_event_that_needs_a_venue_gives_one_request() -> None:
     assert (cancel.verb, cancel.request_id) == ("cancel", f"{oid('c2')}-cancel-1")
     assert drive(state, box, canceled("c2")) == []
     assert set(box.orders) == {oid()}
+
+
+def test_fills_end_orders_and_prove_that_they_arrived() -> None:
+    state, box = desk(), Outbox()
+    drive(state, box, submit())
+    drive(state, box, fill(qty="4"))
+    assert (box.asked, set(box.orders)) == ({}, {oid()})
+    drive(state, box, fill("t2", qty="6"))
+    assert box.orders == {}
+
+
+def test_a_cancel_stays_asked_while_fills_and_the_acknowledgement_cross_it() -> None:
+    state, box = desk(), Outbox()
+    drive(state, box, submit())
+    drive(state, box, CancelOrder(account="a", ts_ns=T0, order=oid()))
+    drive(state, box, ack())
+    drive(state, box, fill(qty="4"))
+    assert [request.verb for request in box.pending()] == ["cancel"]
 
 
 def test_after_a_restart_new_orders_are_asked_about_not_sent_again() -> None:

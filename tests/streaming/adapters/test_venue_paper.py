@@ -1,0 +1,151 @@
+"""The paper venue at work: ticks in, reports out, and requests with every outcome."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import msgspec
+import pytest
+
+from streaming.adapters.venue_faults import Fault, FaultScript
+from streaming.adapters.venue_paper import PaperAdapter
+from streaming.owner.clock import EventClock
+from streaming.transport.client import BrokerError, Record
+from streaming.transport.follow import LogFollower
+from tests.streaming.memory_broker import MemoryBroker
+from tests.streaming.order_ring import tick
+from tests.streaming.poll import until
+from tests.trading.orders.builders import T0, TABLE, S, desk, oid, step, submit
+from trading.commands import AnyCommand, VenueAccepted, VenueCanceled, VenueExpired, VenueFill, VenueReport
+from trading.events import OrderMoved
+from trading.market.batches import QUOTE, TRADE
+from trading.market.flags import CROSS
+from trading.routing.models import FixedLatency, Models
+from trading.routing.paper import PaperVenue
+from trading.routing.plan import Found, NotFound, Outbox, Unknown, VenueRequest
+from trading.schemas import TICKS
+
+
+class Bench:
+    """An adapter with its ticks, and what it delivered."""
+
+    def __init__(self, models: Models | None = None) -> None:
+        self.broker = MemoryBroker()
+        self.faults = FaultScript()
+        self.said: list[VenueReport] = []
+        self.clock = EventClock()
+        self.clock.advance(T0)
+        follower = LogFollower(self.broker, TICKS.name, {0: 0})
+        self.venue = PaperAdapter(PaperVenue(TABLE, models), self.clock, follower, self.faults)
+
+    async def keep(self, reports: Sequence[VenueReport]) -> None:
+        self.said += reports
+
+    async def ticks(self, *payloads: bytes) -> None:
+        before = self.venue.stats()
+        await self.broker.append(TICKS.name, 0, [(None, payload) for payload in payloads])
+        await until(lambda: _seen(self.venue.stats()) == _seen(before) + len(payloads))
+
+
+def _seen(stats: Mapping[str, int]) -> int:
+    return stats["ticks"] + stats["refused"]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    await made.venue.start(made.keep)
+    yield made
+    await made.venue.stop()
+
+
+def asked(command: AnyCommand | None = None) -> VenueRequest:
+    """Return the request for an order that the core has accepted."""
+    box = Outbox()
+    requests = [box.apply(event) for event in step(desk(), command or submit())]
+    return next(request for request in requests if request is not None)
+
+
+def again(request: VenueRequest, verb: str) -> VenueRequest:
+    return msgspec.structs.replace(request, verb=verb, request_id=f"{request.order}-{verb}")
+
+
+async def test_quotes_and_trades_fill_and_what_is_unusable_does_not(bench: Bench) -> None:
+    assert await bench.venue.send(asked(), T0) is None
+    assert [type(report) for report in bench.said] == [VenueAccepted]
+    await bench.ticks(tick(QUOTE, 9_000, 5, flags=CROSS).encode(), b"not a batch", tick(TRADE, 9_900, 3).encode())
+    await bench.ticks(tick(QUOTE, 9_890, 4).encode())
+    fills = [report for report in bench.said if isinstance(report, VenueFill)]
+    assert [(fill.qty, fill.price, fill.liquidity) for fill in fills] == [("3", "99", "maker"), ("4", "98.92", "taker")]
+    assert bench.venue.stats()["refused"] == 1
+
+
+async def test_a_query_finds_the_order_or_says_that_it_never_came(bench: Bench) -> None:
+    request = asked()
+    assert await bench.venue.send(again(request, "query"), T0) == NotFound()
+    await bench.venue.send(request, T0)
+    await bench.ticks(tick(TRADE, 9_900, 3).encode())
+    found = await bench.venue.send(again(request, "query"), T0)
+    assert isinstance(found, Found)
+    assert (found.status, found.filled_qty) == ("new", "3")
+    await bench.venue.send(again(request, "cancel"), T0)
+    assert isinstance(bench.said[-1], VenueCanceled)
+    assert isinstance(found := await bench.venue.send(again(request, "query"), T0), Found)
+    assert found.status == "canceled"
+    await bench.venue.send(again(asked(submit("other")), "cancel"), T0)
+
+
+async def test_what_is_on_its_way_or_was_lost_is_unknown() -> None:
+    bench = Bench(Models(latency=FixedLatency(S)))
+    await bench.venue.start(bench.keep)
+    request = asked()
+    bench.faults.faults.append(Fault("drop_before"))
+    assert await bench.venue.send(request, T0) == Unknown("NO_ANSWER")
+    assert await bench.venue.send(again(request, "cancel"), T0) == Unknown("NOT_HERE")
+    assert await bench.venue.send(request, T0) is None
+    assert await bench.venue.send(again(request, "query"), T0) == Unknown("ON_ITS_WAY")
+    bench.venue.disconnect()
+    assert await bench.venue.send(again(request, "query"), T0) == Unknown("DISCONNECTED")
+    assert (bench.venue.connected, bench.venue.drops) == (False, 1)
+    bench.venue.reconnect()
+    bench.clock.advance(T0 + S)
+    await until(lambda: bool(bench.said))
+    assert isinstance(bench.said[0], VenueAccepted)
+    await bench.venue.stop()
+
+
+async def test_time_alone_expires_an_order(bench: Bench) -> None:
+    await bench.venue.send(asked(submit(tif="gtd", expire_ts_ns=T0 + S)), T0)
+    bench.clock.advance(T0 + S)
+    await until(lambda: isinstance(bench.said[-1], VenueExpired))
+
+
+async def test_an_adopted_order_goes_on_and_a_forgotten_one_is_silent(bench: Bench) -> None:
+    events = step(desk(), submit())
+    bench.venue.adopt([*events, OrderMoved("a", T0, oid(), "new")])
+    await bench.ticks(tick(TRADE, 9_900, 3).encode())
+    assert [report.order for report in bench.said] == [oid()]
+    bench.venue.forget([oid(), "stranger"])
+    await bench.ticks(tick(TRADE, 9_900, 3).encode())
+    assert len(bench.said) == 1
+    assert bench.venue.stats()["orders"] == 0
+
+
+class Failing:
+    """A follower whose broker is gone once."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    async def take(self, timeout_s: float) -> list[Record]:
+        self.calls.append("take")
+        raise BrokerError("BROKER_UNREACHABLE", f"nothing in {timeout_s} s", retriable=True)
+
+    async def stop(self) -> None:
+        self.calls.append("stop")
+
+
+async def test_a_broker_that_fails_is_left_and_asked_again(bench: Bench) -> None:
+    follower = Failing()
+    venue = PaperAdapter(PaperVenue(TABLE), EventClock(), follower)
+    await venue.start(bench.keep)
+    await until(lambda: follower.calls == ["take", "stop"])
+    await venue.stop()
