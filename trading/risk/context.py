@@ -103,7 +103,7 @@ class Context:
         margin_cash = self.equity * BPS // limits.body.margin_bps - (account.gross - holding.gross)
         self.allowed_raw = to_raw(margin_cash, holding.mul, holding.div)
         self.var_change = self.var_change_of(draft.qty)
-        self.var_is_safe = account.var_surely_within(draft.instrument, self.var_change, limits.max_var_cents)
+        self.var_is_safe = account.var_book().surely_within(draft.instrument, self.var_change, limits.max_var_cents)
 
     def var_change_of(self, qty: int) -> int:
         """Return the change of the VaR exposure in cents if the order had this quantity."""

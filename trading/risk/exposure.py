@@ -202,16 +202,12 @@ class Exposure:
         self.value, self.gross = value, gross
         self._version, self._oldest_ns = market.version, oldest_ns
 
-    def var_surely_within(self, instrument: str, change: int, limit_cents: int) -> bool:
-        """Say that VaR stays within a limit if the exposure in `instrument` changes by so many cents.
-
-        Far from the limit the gross exposure alone shows it; nearer, the bound of the book.
-        """
+    def gross_keeps_var_within(self, instrument: str, gross: int, limit_cents: int) -> bool:
+        """Say that VaR is within a limit if this gross exposure, with an order in `instrument`, shows it."""
         assert self._model is not None, "an account is valued before it is checked"
-        # Each exposure in cents was rounded apart: one cent for each holding covers that.
-        before = (self.gross // CENT + len(self._live)) * self._worst_spread
-        after = before + abs(change) * self._model.spread_of(instrument)
-        return after <= limit_cents * RETURN_SCALE or self.var_book().surely_within(instrument, change, limit_cents)
+        worst = max(self._worst_spread, self._model.spread_of(instrument))
+        # Each exposure in cents is rounded apart: one cent for each holding and one for the order covers that.
+        return (gross // CENT + len(self._live) + 1) * worst <= limit_cents * RETURN_SCALE
 
     def var_book(self) -> VarBook:
         """Return the VaR book of the last valuation."""

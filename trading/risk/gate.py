@@ -11,7 +11,8 @@ from trading.risk.context import Context, Draft
 from trading.risk.controls import Controls
 from trading.risk.exposure import Exposure, ValuationError
 from trading.risk.limits import Limits
-from trading.risk.market import MarketView
+from trading.risk.market import MarketView, Quote
+from trading.risk.screen import hold_price_if_safe
 
 # A price from further in the future than this means that two clocks disagree.
 FUTURE_TOLERANCE_NS = 5 * 10**9
@@ -56,10 +57,14 @@ def check(
 ) -> Approved | Refused:
     """Return the verdict on a draft. It changes no state; a valuation may be brought up to date."""
     try:
-        context = _context(draft, account, limits, controls, market)
-        if isinstance(context, Refused):
-            return _with_kill(context, controls)
-        return _verdict(context)
+        inputs = _inputs(draft, account, limits, market)
+        if isinstance(inputs, Refused):
+            return _with_kill(inputs, controls)
+        instrument, quote, known = inputs
+        hold_price = hold_price_if_safe(draft, instrument, account, known, controls, quote)
+        if hold_price:
+            return _approved(draft, instrument, hold_price, account, known, market, quote)
+        return _verdict(Context(draft, instrument, account, known, controls, market, quote))
     except ValuationError as error:
         where = error.instrument or "the account"
         return _with_kill(_missing(error.code, where, f"{where} cannot be valued: {error.code}"), controls)
@@ -72,9 +77,11 @@ def what_if(draft: Draft, account: Exposure, limits: Limits | None, controls: Co
     """Return the verdict with equity, buying power and VaR before and after."""
     verdict = check(draft, account, limits, controls, market)
     try:
-        context = _context(draft, account, limits, controls, market)
-        if isinstance(context, Refused):
+        inputs = _inputs(draft, account, limits, market)
+        if isinstance(inputs, Refused):
             return WhatIf(verdict)
+        instrument, quote, known = inputs
+        context = Context(draft, instrument, account, known, controls, market, quote)
         name, change, book = draft.instrument, context.var_change, account.var_book()
         power = context.equity * 10_000 // context.limits.body.margin_bps - account.gross
         return WhatIf(
@@ -102,9 +109,9 @@ def check_message(account: Exposure, limits: Limits | None, ts_ns: int, verb: Ve
     return Breach("MESSAGE_RATE", limits.body.message_rate, account.tat_ns - ts_ns, message="too many messages")
 
 
-def _context(
-    draft: Draft, account: Exposure, limits: Limits | None, controls: Controls, market: MarketView
-) -> Context | Refused:
+def _inputs(
+    draft: Draft, account: Exposure, limits: Limits | None, market: MarketView
+) -> tuple[Instrument, Quote, Limits] | Refused:
     instrument = market.instruments.get(draft.instrument)
     if instrument is None:
         return _missing("INSTRUMENT_UNKNOWN", draft.instrument, "no such instrument")
@@ -121,7 +128,7 @@ def _context(
     if market.model is None or draft.instrument not in market.model.index:
         return _missing("RISK_PARAMETERS_MISSING", draft.instrument, "no risk parameters for this instrument")
     account.revalue(market, draft.ts_ns, limits.valuation_max_age_ns)
-    return Context(draft, instrument, account, limits, controls, market, quote)
+    return instrument, quote, limits
 
 
 def _verdict(context: Context) -> Approved | Refused:
@@ -133,15 +140,22 @@ def _verdict(context: Context) -> Approved | Refused:
     if breaches:
         largest = min(breach.largest for breach in breaches)
         return Refused(tuple(breaches), largest)
-    inputs = RiskInputs(
-        context.quote.mark,
-        context.quote.ts_ns,
-        context.market.version,
-        context.limits.version,
-        context.equity,
-        context.account.gross,
-    )
-    return Approved(context.draft, context.instrument, context.hold_price, inputs)
+    c = context
+    return _approved(c.draft, c.instrument, c.hold_price, c.account, c.limits, c.market, c.quote)
+
+
+def _approved(
+    draft: Draft,
+    instrument: Instrument,
+    hold_price: int,
+    account: Exposure,
+    limits: Limits,
+    market: MarketView,
+    quote: Quote,
+) -> Approved:
+    equity = account.cash + account.value
+    inputs = RiskInputs(quote.mark, quote.ts_ns, market.version, limits.version, equity, account.gross)
+    return Approved(draft, instrument, hold_price, inputs)
 
 
 def _with_kill(refused: Refused, controls: Controls) -> Refused:
