@@ -5,6 +5,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from trading.accounting.lots import average_fill
+from trading.commands import VenueFill
 from trading.events import (
     AccountOpened,
     AnyEvent,
@@ -35,26 +36,25 @@ def evolve(state: State, event: AnyEvent) -> None:
 
 
 def _accepted(state: State, event: OrderAccepted) -> None:
-    account = state.accounts[event.account]
-    assert event.order not in state.orders, "an order is accepted once"
+    account, order = state.accounts[event.account], event.order
+    assert order not in state.orders, "an order is accepted once"
     account.orders_seen += 1
     row = OrderRow(event, account.orders_seen, updated_ts_ns=event.ts_ns)
-    state.orders[event.order] = account.open[event.order] = row
+    state.orders[order] = account.open[order] = row
     exposure, limits = account.exposure, account.limits
     assert limits is not None, "nothing is approved without limits"
     exposure.open_orders += 1
     exposure.spend(event.ts_ns, limits.message_gap_ns)
-    side = row.side
-    same = (event.strategy, event.instrument, side, event.qty, event.type, event.limit_price, event.stop_price)
+    same = (event.strategy, event.instrument, row.side, event.qty, event.type, event.limit_price, event.stop_price)
     exposure.note_order(same, event.ts_ns, limits.repeat_window_ns)
     holding = exposure.holding(event.instrument, event.price_scale, event.qty_scale)
     if event.replaces:
         parent = state.orders[event.replaces]
-        parent.replaced_by = event.order
+        parent.replaced_by = order
         row.inherited = parent.filled + parent.inherited
     _rehold(state, account, holding, row)
     index(state, row, holding)
-    state.dirty.add(event.order)
+    state.dirty.add(order)
     state.dirty.add(event.account)
 
 
@@ -78,7 +78,7 @@ def target_hold(state: State, row: OrderRow) -> tuple[int, int]:
     if row.status in TERMINAL:
         return 0, 0
     intent = row.intent
-    qty = max(0, intent.qty - row.inherited - row.filled)
+    qty = row.leaves
     raw = qty * intent.hold_price
     if intent.replaces:
         parent = state.orders.get(intent.replaces)
@@ -93,54 +93,61 @@ def _rehold(state: State, account: Account, holding: Holding, row: OrderRow) -> 
         holding.reserve(row.side, qty - row.held_qty, raw - row.held_raw)
         row.held_qty, row.held_raw = qty, raw
         account.exposure.touch(holding)
-    child = state.orders.get(row.replaced_by) if row.replaced_by else None
-    if child is not None and not child.ended:
-        child.inherited = row.filled + row.inherited
-        _rehold(state, account, holding, child)
+    if row.replaced_by:
+        child = state.orders.get(row.replaced_by)
+        if child is not None and not child.ended:
+            child.inherited = row.filled + row.inherited
+            _rehold(state, account, holding, child)
 
 
 def _moved(state: State, event: OrderMoved) -> None:
-    row = state.orders[event.order]
-    require_move(event.order, row.status, event.to)
-    account = state.account_of(row)
+    row, to = state.orders[event.order], event.to
+    require_move(event.order, row.status, to)
+    account = state.accounts[row.intent.account]
     if event.venue_order_id:
         row.venue_order_id = event.venue_order_id
-    if event.to == "pending_cancel" and event.request:
+    if event.reason:
+        row.reason = event.reason
+    if to == "pending_cancel" and event.request:
         row.cancels += 1
         limits = account.limits
         assert limits is not None, "an order has limits"
         account.exposure.spend(event.ts_ns, limits.message_gap_ns)
-    if event.to == "held":
+    elif to == "held":
         row.at_venue_held = True
-    elif event.to == "new":
+    elif to == "new":
         row.at_venue_held = False
-    if event.reason:
-        row.reason = event.reason
-    _enter(state, account, row, event.to, event.ts_ns)
+    _enter(state, account, row, to, event.ts_ns)
 
 
 def _enter(state: State, account: Account, row: OrderRow, to: Status, ts_ns: int) -> None:
-    row.version += 1
-    row.updated_ts_ns = max(row.updated_ts_ns, ts_ns)
-    was_ended = row.status in TERMINAL
+    order, was_ended = row.intent.order, row.status in TERMINAL
     row.status = to
-    order = row.intent.order
+    row.version += 1
+    if ts_ns > row.updated_ts_ns:
+        row.updated_ts_ns = ts_ns
     if to in WAITING:
         state.waiting[order] = ts_ns
     else:
         state.waiting.pop(order, None)
-    holding = account.exposure.holdings[row.intent.instrument]
-    _rehold(state, account, holding, row)
     if to in TERMINAL and not was_ended:
-        row.ended_ts_ns = row.updated_ts_ns
-        del account.open[order]
-        account.ended.append((row.ended_ts_ns, order))
-        account.exposure.open_orders -= 1
-        if row.intent.limit_price is not None:
-            holding.unrest(row.side, row.intent.limit_price)
-        _drop_dead_deadlines(state)
+        _end(state, account, row)
     state.dirty.add(order)
     state.dirty.add(account.id)
+
+
+def _end(state: State, account: Account, row: OrderRow) -> None:
+    intent, order = row.intent, row.intent.order
+    row.ended_ts_ns = row.updated_ts_ns
+    del account.open[order]
+    account.ended.append((row.ended_ts_ns, order))
+    account.exposure.open_orders -= 1
+    holding = account.exposure.holdings[intent.instrument]
+    _rehold(state, account, holding, row)
+    if intent.limit_price is not None:
+        holding.unrest(row.side, intent.limit_price)
+    if state.deadlines:
+        _drop_dead_deadlines(state)
 
 
 def _drop_dead_deadlines(state: State) -> None:
@@ -177,11 +184,18 @@ def _filled(state: State, event: OrderFilled) -> None:
     else:
         require_move(event.order, row.status, event.to)
     _enter(state, account, row, event.to, event.ts_ns)
+    # Of what does not end an order only a fill changes what it holds.
+    _rehold(state, account, holding, row)
 
 
 def fill_content(order: str, qty: int, price: int, fee: int) -> str:
     """Return what two reports of one execution must agree on."""
     return f"{order}/{qty}/{price}/{fee}"
+
+
+def quarantine_content(fill: FillQuarantined | VenueFill) -> str:
+    """Return the content of an execution that fits no order, as it came."""
+    return f"quarantine/{fill.order}/{fill.instrument}/{fill.side}/{fill.qty}/{fill.price}/{fill.fee}"
 
 
 def _quarantined(state: State, event: FillQuarantined) -> None:
@@ -190,7 +204,7 @@ def _quarantined(state: State, event: FillQuarantined) -> None:
         return
     account.quarantined += 1
     key = trade_key(event.venue, event.trade_id)
-    account.trades.setdefault(key, f"quarantine/{event.order}/{event.qty}/{event.price}/{event.fee}")
+    account.trades.setdefault(key, quarantine_content(event))
     state.dirty.add(account.id)
 
 

@@ -25,13 +25,16 @@ from trading.events import (
     Status,
 )
 from trading.orders.cancels import wanted_cancel
-from trading.orders.evolve import fill_content
+from trading.orders.evolve import fill_content, quarantine_content
 from trading.orders.expiry import EXPIRED, doubt
 from trading.orders.idempotency import trade_key
 from trading.orders.state import OrderRow, State
+from trading.orders.transitions import can_move
 from trading.risk.market import MarketView
 
 Events = list[AnyEvent]
+# A replacement in one of these may never have reached its venue.
+UNPROVEN: frozenset[Status] = frozenset({"pending_new", "pending_cancel", "unknown"})
 
 
 def accepted(state: State, report: VenueAccepted, _market: MarketView) -> Events:
@@ -45,7 +48,9 @@ def accepted(state: State, report: VenueAccepted, _market: MarketView) -> Events
         return [_move(row, report, "pending_cancel", row.reason)]
     if row.status not in ("pending_new", "unknown"):
         return []
-    return _working(row, report, "held" if report.held else row.working_status)
+    parent = _pending_parent(state, row)
+    before: Events = [] if parent is None else [_move(parent, report, "replaced", "REPLACED")]
+    return before + _working(row, report, "held" if report.held else _standing(state, row))
 
 
 def rejected(state: State, report: VenueRejected, _market: MarketView) -> Events:
@@ -62,8 +67,8 @@ def rejected(state: State, report: VenueRejected, _market: MarketView) -> Events
     if report.request == "cancel":
         if row.status not in ("pending_cancel", "unknown"):
             return []
-        return [_move(row, report, row.working_status, "CANCEL_REJECTED")]
-    return _replace_rejected(state, row, report, report.code or "REPLACE_REJECTED")
+        return [_move(row, report, _standing(state, row), "CANCEL_REJECTED")]
+    return _replacement_rejected(state, row, report)
 
 
 def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
@@ -79,7 +84,7 @@ def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
     row = _find(state, report)
     if row is None or row.intent.instrument != report.instrument or row.intent.side != report.side:
         if before is not None:
-            return []
+            return [] if before == quarantine_content(report) else [_conflict(report)]
         code = "ORDER_UNKNOWN" if row is None else "FILL_MISMATCH"
         return [_aside(report, code), _alert(report, code, "an execution that fits no order of ours")]
     amounts = _amounts(report, row)
@@ -92,7 +97,7 @@ def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
     if before is not None:
         if before == fill_content(row.id, qty, price, fee):
             return []
-        return [_alert(report, "FILL_CONFLICT", f"trade {report.trade_id} came again with other content")]
+        return [_conflict(report)]
     events: Events = []
     parent = _pending_parent(state, row)
     leaves = row.leaves
@@ -113,7 +118,7 @@ def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
             price,
             cost,
             fee,
-            _after_fill(row, leaves - qty),
+            _after_fill(state, row, leaves - qty),
             row.ended,
             excess,
             report.liquidity,
@@ -154,6 +159,8 @@ def replaced(state: State, report: VenueReplaced, _market: MarketView) -> Events
     child = state.orders.get(report.new_order)
     if row is None or child is None or child.intent.replaces != row.id:
         return _stranger(report, "replaced")
+    if not row.ended and not can_move(row.status, "replaced"):
+        return [_alert(report, "REPLACE_UNEXPECTED", f"the order is {row.status}, its replacement {child.status}")]
     events: Events = []
     if not row.ended:
         events.append(_move(row, report, "replaced", "REPLACED"))
@@ -199,7 +206,7 @@ def resolved(state: State, report: VenueState, _market: MarketView) -> Events:
             return []
         parent = _pending_parent(state, row)
         before: Events = [] if parent is None else [_move(parent, report, "replaced", "REPLACED")]
-        return before + _working(row, report, "held" if report.status == "held" else row.working_status)
+        return before + _working(row, report, "held" if report.status == "held" else _standing(state, row))
     if report.status in ("canceled", "expired", "rejected"):
         return _end(state, row, report, report.status, row.reason)
     return [_alert(report, "STATE_UNCLEAR", f"the venue says {report.status!r}")]
@@ -218,9 +225,25 @@ def _end(state: State, row: OrderRow, report: VenueReport, to: Status, reason: s
         return []
     events: Events = [_move(row, report, to, reason or row.reason)]
     child = state.orders.get(row.replaced_by) if row.replaced_by else None
-    if child is not None and child.status in ("pending_new", "pending_cancel", "unknown"):
+    if child is not None and child.status in UNPROVEN:
         events.append(_move(child, report, "rejected", "TOO_LATE"))
     return events
+
+
+def _standing(state: State, row: OrderRow) -> Status:
+    """Return the status of an order when no cancel is pending on it: a replacement may still be on its way."""
+    child = state.orders.get(row.replaced_by) if row.replaced_by else None
+    return row.working_status if child is None or child.ended else "pending_replace"
+
+
+def _replacement_rejected(state: State, row: OrderRow, report: VenueRejected) -> Events:
+    code = report.code or "REPLACE_REJECTED"
+    if not row.intent.replaces or _standing(state, row) == "pending_replace":
+        return _replace_rejected(state, row, report, code)
+    # The report names the new order itself, so that a repetition cannot hit a later replacement.
+    if row.status not in UNPROVEN or row.filled:
+        return [_alert(report, "REJECT_OF_WORKING_ORDER", f"the order is {row.status}")]
+    return _replace_rejected(state, state.orders.get(row.intent.replaces), report, code, row)
 
 
 def _replace_rejected(
@@ -229,7 +252,7 @@ def _replace_rejected(
     events: Events = []
     if child is None and parent is not None and parent.replaced_by:
         child = state.orders.get(parent.replaced_by)
-    if child is not None and child.status in ("pending_new", "pending_cancel", "unknown"):
+    if child is not None and child.status in UNPROVEN:
         events.append(_move(child, report, "rejected", code))
     if parent is not None and parent.status in ("pending_replace", "unknown"):
         events += _working(parent, report, parent.working_status)
@@ -241,7 +264,7 @@ def _pending_parent(state: State, row: OrderRow) -> OrderRow | None:
     return parent if parent is not None and parent.status in ("pending_replace", "pending_cancel", "unknown") else None
 
 
-def _after_fill(row: OrderRow, left: int) -> Status:
+def _after_fill(state: State, row: OrderRow, left: int) -> Status:
     if row.ended:
         return row.status
     if left <= 0:
@@ -249,7 +272,9 @@ def _after_fill(row: OrderRow, left: int) -> Status:
     # A fill proves that the order arrived; it says nothing of a cancel or a replacement that is on its way.
     if row.status in ("pending_cancel", "pending_replace"):
         return row.status
-    return "unknown" if row.status == "unknown" and row.venue_order_id else "partially_filled"
+    if row.status == "unknown" and (row.venue_order_id or _standing(state, row) == "pending_replace"):
+        return "unknown"
+    return "partially_filled"
 
 
 def _amounts(report: VenueFill, row: OrderRow) -> tuple[int, int, int, int] | None:
@@ -283,6 +308,10 @@ def _stranger(report: VenueReport, kind: str) -> Events:
 
 def _alert(report: VenueReport, code: str, message: str) -> Alert:
     return Alert(report.account, report.ts_ns, code, message, report.order)
+
+
+def _conflict(report: VenueFill) -> Alert:
+    return _alert(report, "FILL_CONFLICT", f"trade {report.trade_id} came again with other content")
 
 
 def _halt(report: VenueFill, old: TradingMode) -> ModeChanged:

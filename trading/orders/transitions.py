@@ -17,11 +17,15 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     "held": frozenset({"new", "partially_filled", "pending_cancel", "pending_replace", *_ENDS}),
     "partially_filled": frozenset({"partially_filled", "pending_cancel", "pending_replace", *_ENDS}),
     # Real world: a cancel may be refused, overtaken by a fill, or cross the acknowledgement of the order itself.
-    "pending_cancel": frozenset({"pending_cancel", "new", "held", "partially_filled", "replaced", "unknown", *_ENDS}),
+    "pending_cancel": frozenset(
+        {"pending_cancel", "new", "held", "partially_filled", "pending_replace", "replaced", "unknown", *_ENDS}
+    ),
     "pending_replace": frozenset(
         {"pending_replace", "new", "held", "partially_filled", "pending_cancel", "replaced", "unknown", *_ENDS}
     ),
-    "unknown": frozenset({"unknown", "new", "held", "partially_filled", "pending_cancel", "replaced", *_ENDS}),
+    "unknown": frozenset(
+        {"unknown", "new", "held", "partially_filled", "pending_cancel", "pending_replace", "replaced", *_ENDS}
+    ),
     "filled": frozenset(),
     "canceled": frozenset(),
     "replaced": frozenset(),

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from tests.trading.orders.builders import T0, XYZ, ack, canceled, desk, fill, kinds, oid, row, step, submit
-from trading.commands import CancelOrder, ReplaceOrder, VenueExpired, VenueRejected, VenueState, VenueUnknown
+from trading.commands import (
+    CancelOrder,
+    ReplaceOrder,
+    VenueExpired,
+    VenueRejected,
+    VenueReplaced,
+    VenueState,
+    VenueUnknown,
+)
 from trading.events import Alert, OrderFilled
 from trading.orders.snapshot import state_hash
 from trading.orders.state import State
@@ -201,6 +209,65 @@ def test_a_fill_of_the_new_order_says_that_it_replaced_the_old_one() -> None:
     step(state, ReplaceOrder(account="a", ts_ns=T0, order=oid(), client_order_id="c2", qty="12"))
     step(state, fill("t1", "c2", qty="2"))
     assert (row(state).status, row(state, "c2").status, held(state)) == ("replaced", "partially_filled", 10)
+
+
+def replacing(cid: str, qty: str) -> ReplaceOrder:
+    return ReplaceOrder(account="a", ts_ns=T0, order=oid(), client_order_id=cid, qty=qty)
+
+
+def test_a_doubt_that_ends_while_a_replacement_is_pending_leaves_it_pending() -> None:
+    for last in (report(VenueState, found=True, status="new"), ack()):
+        state = working()
+        step(state, replacing("c2", "12"))
+        step(state, report(VenueUnknown))
+        step(state, last)
+        assert (row(state).status, row(state, "c2").status) == ("pending_replace", "pending_new")
+        step(state, report(VenueReplaced, new_order=oid("c2")))
+        assert (row(state).status, row(state, "c2").status, held(state)) == ("replaced", "new", 12)
+
+
+def test_a_cancel_that_is_refused_leaves_the_replacement_pending() -> None:
+    state = working()
+    step(state, replacing("c2", "12"))
+    step(state, cancel())
+    step(state, report(VenueRejected, request="cancel"))
+    assert row(state).status == "pending_replace"
+
+
+def test_a_repeated_refusal_of_one_replacement_does_not_hit_the_next() -> None:
+    state = working()
+    refused = report(VenueRejected, order=oid("c2"), request="replace", code="NO")
+    step(state, replacing("c2", "12"))
+    step(state, refused)
+    step(state, replacing("c3", "13"))
+    assert step(state, refused) == []
+    step(state, report(VenueReplaced, new_order=oid("c3")))
+    assert [row(state, cid).status for cid in ("c1", "c2", "c3")] == ["replaced", "rejected", "new"]
+
+
+def test_a_replacement_that_was_refused_and_works_is_an_alert() -> None:
+    state = working()
+    step(state, replacing("c2", "12"))
+    step(state, report(VenueRejected, request="replace", code="NO"))
+    (alert,) = step(state, report(VenueReplaced, new_order=oid("c2")))
+    assert isinstance(alert, Alert)
+    assert (alert.code, row(state).status) == ("REPLACE_UNEXPECTED", "new")
+
+
+def test_the_acknowledgement_of_a_replacement_says_that_it_replaced_the_old_one() -> None:
+    state = working()
+    step(state, replacing("c2", "12"))
+    step(state, ack("c2"))
+    assert (row(state).status, row(state, "c2").status, held(state)) == ("replaced", "new", 12)
+
+
+def test_an_execution_set_aside_that_comes_with_other_content_is_an_alert() -> None:
+    state = working()
+    step(state, fill(order="nothing"))
+    assert step(state, fill(order="nothing")) == []
+    assert kinds(step(state, fill(order="nothing", price="98"))) == ["alert"]
+    step(state, fill("t2"))
+    assert kinds(step(state, fill("t2", side="sell"))) == ["alert"]
 
 
 def test_reports_of_orders_that_are_not_ours_change_nothing() -> None:

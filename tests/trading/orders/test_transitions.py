@@ -22,9 +22,9 @@ LEGAL = {
     "new": f"held partially_filled pending_cancel pending_replace {ENDS}",
     "held": f"new partially_filled pending_cancel pending_replace {ENDS}",
     "partially_filled": f"partially_filled pending_cancel pending_replace {ENDS}",
-    "pending_cancel": f"pending_cancel new held partially_filled replaced unknown {ENDS}",
+    "pending_cancel": f"pending_cancel new held partially_filled pending_replace replaced unknown {ENDS}",
     "pending_replace": f"pending_replace pending_cancel new held partially_filled replaced unknown {ENDS}",
-    "unknown": f"unknown pending_cancel new held partially_filled replaced {ENDS}",
+    "unknown": f"unknown pending_cancel pending_replace new held partially_filled replaced {ENDS}",
 }
 
 
