@@ -90,9 +90,19 @@ def longest_drawdown_ns(ts_ns: Times, equity: Floats) -> int:
     return int(np.max(ends - ts_ns[peaks]))
 
 
+def annualised(growth: float, span_ns: int) -> float:
+    """Return the return of a year at this growth over a span; NaN where the span is too short to say."""
+    if span_ns <= 0 or not growth > 0:
+        return NAN
+    try:
+        return float(growth ** (NS_PER_YEAR / span_ns)) - 1
+    except OverflowError:
+        return NAN
+
+
 def measure(
-    ts_ns: Sequence[int],
-    equity: Sequence[float],
+    ts_ns: Sequence[int] | Times,
+    equity: Sequence[float] | Floats,
     traded_notional: float,
     exposed_ns: int,
     trips: Sequence[RoundTrip],
@@ -109,7 +119,7 @@ def measure(
     losses = -sum(trip.pnl for trip in trips if trip.pnl < 0)
     return Metrics(
         total_return=growth - 1,
-        annual_return=growth ** (NS_PER_YEAR / span_ns) - 1 if span_ns > 0 and growth > 0 else NAN,
+        annual_return=annualised(growth, span_ns),
         sharpe=sharpe(returns, per_year),
         sortino=sortino(returns, per_year),
         max_drawdown=float(-np.min(drawdown(curve))),

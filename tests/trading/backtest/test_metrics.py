@@ -63,6 +63,11 @@ def test_a_curve_that_falls_to_zero_has_no_ratio_but_a_full_drawdown() -> None:
     assert result.max_drawdown == 1.0
 
 
+def test_a_gain_of_minutes_says_nothing_about_a_year() -> None:
+    assert math.isnan(metrics.annualised(2.0, 60 * 10**9))
+    assert metrics.annualised(2.0, 365 * DAY_NS + DAY_NS // 4) == pytest.approx(1.0)
+
+
 @given(st.lists(st.floats(1.0, 1e6), min_size=2, max_size=50))
 def test_drawdown_agrees_with_the_slow_definition(equity: list[float]) -> None:
     curve = np.array(equity)
