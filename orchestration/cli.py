@@ -31,6 +31,7 @@ class Bench(StrEnum):
     SINK = "sink"
     TRANSPORT = "transport"
     NORMALIZE = "normalize"
+    BACKTEST = "backtest"
 
 
 def _version(wanted: bool) -> None:
