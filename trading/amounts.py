@@ -22,10 +22,13 @@ class AmountError(ValueError):
 
 def parse_exact(text: str, scale: int) -> int:
     """Return the decimal `text` as an integer of 10**-scale; refuse what the scale cannot hold exactly."""
-    whole, dot, part = text.partition(".")
     # Plain digits, the usual case, need no Decimal; 18 of them fit int64 before and are bounded after scaling.
-    if len(text) <= 18 and text.isascii() and whole.isdigit() and len(part) <= scale and (part.isdigit() or not dot):
-        return _bounded(int(whole + part) * 10 ** (scale - len(part)), text)
+    if len(text) <= 18 and text.isascii():
+        if text.isdigit():
+            return _bounded(int(text) * 10**scale, text)
+        whole, _, part = text.partition(".")
+        if whole.isdigit() and part.isdigit() and len(part) <= scale:
+            return _bounded(int(whole + part) * 10 ** (scale - len(part)), text)
     with localcontext() as ctx:
         ctx.prec = PRECISION
         ctx.traps[Inexact] = True

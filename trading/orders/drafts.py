@@ -33,6 +33,7 @@ def draft_of_submit(command: SubmitOrder, market: MarketView) -> Draft | Malform
     try:
         _require_id("client_order_id", command.client_order_id)
         instrument = _instrument(command.instrument, market)
+        price_scale = instrument.price_scale
         _require_shape(command.type, command.limit_price, command.stop_price)
         _require_time(command.tif, command.type, command.expire_ts_ns, command.ts_ns)
         return Draft(
@@ -43,8 +44,8 @@ def draft_of_submit(command: SubmitOrder, market: MarketView) -> Draft | Malform
             command.type,
             command.tif,
             command.ts_ns,
-            _price("limit_price", command.limit_price, instrument),
-            _price("stop_price", command.stop_price, instrument),
+            None if command.limit_price is None else _positive("limit_price", command.limit_price, price_scale),
+            None if command.stop_price is None else _positive("stop_price", command.stop_price, price_scale),
             command.strategy,
         )
     except _BadError as bad:
@@ -118,6 +119,8 @@ def _require_id(field: str, text: str) -> None:
 
 
 def _require_shape(type_: OrderType, limit: str | None, stop: str | None) -> None:
+    if type_ == "limit" and limit is not None and stop is None:
+        return
     if type_ in NEEDS_LIMIT and limit is None:
         raise _BadError("LIMIT_PRICE_MISSING", f"a {type_} order needs a limit price")
     if type_ not in NEEDS_LIMIT and limit is not None:

@@ -52,7 +52,9 @@ def _accepted(state: State, event: OrderAccepted) -> None:
         parent = state.orders[event.replaces]
         parent.replaced_by = order
         row.inherited = parent.filled + parent.inherited
-    _rehold(state, account, holding, row)
+        _rehold(state, account, holding, row)
+    else:
+        _hold(account, holding, row, event.qty, event.qty * event.hold_price)
     index(state, row, holding)
     state.dirty.add(order)
     state.dirty.add(event.account)
@@ -90,14 +92,18 @@ def target_hold(state: State, row: OrderRow) -> tuple[int, int]:
 def _rehold(state: State, account: Account, holding: Holding, row: OrderRow) -> None:
     qty, raw = target_hold(state, row)
     if qty != row.held_qty or raw != row.held_raw:
-        holding.reserve(row.side, qty - row.held_qty, raw - row.held_raw)
-        row.held_qty, row.held_raw = qty, raw
-        account.exposure.touch(holding)
+        _hold(account, holding, row, qty, raw)
     if row.replaced_by:
         child = state.orders.get(row.replaced_by)
         if child is not None and not child.ended:
             child.inherited = row.filled + row.inherited
             _rehold(state, account, holding, child)
+
+
+def _hold(account: Account, holding: Holding, row: OrderRow, qty: int, raw: int) -> None:
+    holding.reserve(1 if row.intent.side == "buy" else -1, qty - row.held_qty, raw - row.held_raw)
+    row.held_qty, row.held_raw = qty, raw
+    account.exposure.touch(holding)
 
 
 def _moved(state: State, event: OrderMoved) -> None:

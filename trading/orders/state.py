@@ -54,7 +54,8 @@ class OrderRow(msgspec.Struct, gc=False, omit_defaults=True):
     @property
     def leaves(self) -> int:
         """Return the quantity that may still be filled."""
-        return max(0, self.intent.qty - self.inherited - self.filled)
+        left = self.intent.qty - self.inherited - self.filled
+        return left if left > 0 else 0
 
     @property
     def ended(self) -> bool:

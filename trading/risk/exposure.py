@@ -50,7 +50,7 @@ class Holding:
     gross: int = 0
     mul: int = 1
     div: int = 1
-    # The worst move of the instrument in the risk model, 0 until it is looked up.
+    # The worst move of the instrument in the risk model, 0 without one.
     spread: int = 0
 
     def __post_init__(self) -> None:
@@ -61,12 +61,11 @@ class Holding:
         if side > 0:
             self.buy_open += qty
             self.buy_raw += raw
+            assert self.buy_open >= 0, "more exposure was released than held"
         else:
             self.sell_open += qty
             self.sell_raw += raw
-        assert self.buy_open >= 0, "more exposure was released than held"
-        assert self.sell_open >= 0, "more exposure was released than held"
-        self.quote = None
+            assert self.sell_open >= 0, "more exposure was released than held"
 
     def rest(self, side: int, price: int) -> None:
         """Note a resting limit price of our own."""
@@ -145,6 +144,7 @@ class Exposure:
         found = self.holdings.get(instrument)
         if found is None:
             found = self.holdings[instrument] = Holding(instrument, price_scale, qty_scale)
+            self._note_spread(found)
         return found
 
     def touch(self, holding: Holding) -> None:
@@ -159,7 +159,7 @@ class Exposure:
 
     def spend(self, ts_ns: int, gap_ns: int) -> None:
         """Take one message from the budget."""
-        self.tat_ns = max(self.tat_ns, ts_ns) + gap_ns
+        self.tat_ns = (self.tat_ns if self.tat_ns > ts_ns else ts_ns) + gap_ns
 
     def note_order(self, signature: Signature, ts_ns: int, window_ns: int) -> None:
         """Remember an order for the repeated-order rule; forget those that have left the window."""
@@ -195,19 +195,17 @@ class Exposure:
                     raise ValuationError("PRICE_STALE", name)
             if quote is not holding.quote:
                 if not holding.spread:
-                    self._look_up_spread(holding)
+                    raise ValuationError("RISK_PARAMETERS_MISSING", name)
                 holding.revalue(quote)
             value += holding.value
             gross += holding.gross
         self.value, self.gross = value, gross
         self._version, self._oldest_ns = market.version, oldest_ns
 
-    def gross_keeps_var_within(self, instrument: str, gross: int, limit_cents: int) -> bool:
-        """Say that VaR is within a limit if this gross exposure, with an order in `instrument`, shows it."""
-        assert self._model is not None, "an account is valued before it is checked"
-        worst = max(self._worst_spread, self._model.spread_of(instrument))
+    def gross_keeps_var_within(self, gross: int, limit_cents: int) -> bool:
+        """Say that VaR is within a limit because this gross exposure, with one more order, shows it."""
         # Each exposure in cents is rounded apart: one cent for each holding and one for the order covers that.
-        return (gross // CENT + len(self._live) + 1) * worst <= limit_cents * RETURN_SCALE
+        return (gross // CENT + len(self._live) + 1) * self._worst_spread <= limit_cents * RETURN_SCALE
 
     def var_book(self) -> VarBook:
         """Return the VaR book of the last valuation."""
@@ -228,12 +226,10 @@ class Exposure:
         self._model, self._book = model, None
         self._version, self._worst_spread = -1, 0
         for holding in self.holdings.values():
-            holding.spread = 0
+            self._note_spread(holding)
             self.touch(holding)
 
-    def _look_up_spread(self, holding: Holding) -> None:
-        assert self._model is not None
-        if holding.instrument not in self._model.index:
-            raise ValuationError("RISK_PARAMETERS_MISSING", holding.instrument)
-        holding.spread = self._model.spread_of(holding.instrument)
+    def _note_spread(self, holding: Holding) -> None:
+        model, name = self._model, holding.instrument
+        holding.spread = 0 if model is None or name not in model.index else model.spread_of(name)
         self._worst_spread = max(self._worst_spread, holding.spread)

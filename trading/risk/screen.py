@@ -32,11 +32,15 @@ def hold_price_if_safe(
         or qty % instrument.lot
         or account.open_orders >= body.max_open_orders
         or account.tat_ns - draft.ts_ns > limits.message_burst_ns
-        or len(account.recent.get(draft.signature, ())) + 1 >= body.repeat_count
+        # Fewer orders in all than the rule counts of one kind need no look at their kinds.
+        or (
+            len(account.recent_order) + 1 >= body.repeat_count
+            and len(account.recent.get(draft.signature, ())) + 1 >= body.repeat_count
+        )
     ):
         return 0
     holding = account.holdings.get(draft.instrument)
-    if holding is None:
+    if holding is None or not holding.spread:
         return 0
     mark = quote.mark
     if side > 0:
@@ -62,7 +66,7 @@ def hold_price_if_safe(
         added > limits.max_order_value
         or (holding.gross + added) * BPS > equity * body.concentration_bps
         or gross * body.margin_bps > equity * BPS
-        or not account.gross_keeps_var_within(draft.instrument, gross, limits.max_var_cents)
+        or not account.gross_keeps_var_within(gross, limits.max_var_cents)
     ):
         return 0
     return hold
