@@ -149,6 +149,29 @@ class ApiSettings(Section):
     stranger_burst: Annotated[int, Field(ge=1, le=10_000)] = 100
 
 
+class StartSettings(Section):
+    """How the accounts of the order API begin on a desk that does not know them: their cash and their limits."""
+
+    cash: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")] = "1000000"
+    max_order_qty: str = "100000"
+    max_order_value: str = "250000"
+    max_position_qty: str = "1000000"
+    max_var: str = "750000"
+    collar_bps: int = 1_000
+    concentration_bps: int = 2_500
+    margin_bps: int = 5_000
+    max_open_orders: int = 1_000
+    message_rate: int = 500
+    message_burst: int = 1_000
+    repeat_count: int = 50
+    repeat_window_ms: int = 1_000
+    price_max_age_ms: int = 60_000
+    valuation_max_age_ms: int = 86_400_000
+    ack_timeout_ms: int = 30_000
+    order_timeout_ms: int = 0
+    short_allowed: bool = True
+
+
 class DagsterSettings(Section):
     """Where the Dagster webserver listens."""
 
@@ -174,6 +197,7 @@ class Settings(BaseSettings):
     route: RouteSettings = RouteSettings()
     http: HttpSettings = HttpSettings()
     api: ApiSettings = ApiSettings()
+    start: StartSettings = StartSettings()
     dagster: DagsterSettings = DagsterSettings()
     instruments: tuple[dict[str, Any], ...] = ()
 

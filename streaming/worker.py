@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from streaming.api.server import HttpServer
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
-KNOWN = (*ROLES, "orders", "route")
+KNOWN = (*ROLES, "orders", "route", "sink-journal", "sink-fills", "sink-positions")
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
@@ -101,10 +103,12 @@ def _role(name: str) -> Flow | SourceFlow:
     if name == "ingest":
         return SourceFlow("ingest", _ingest)
     if name == "orders":
+        from streaming.api.service import OrderApi
         from streaming.flows.orders import order_flow
         from streaming.owner.house import House
 
-        return order_flow(House())
+        house = House()
+        return replace(order_flow(house), service=OrderApi(house))
     if name == "route":
         from streaming.flows.route import route_flow
 
@@ -142,6 +146,7 @@ def _refuse(error: ConfigError) -> int:
 
 async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: float | None, until_drained: bool) -> int:
     from streaming.api.health import make_api
+    from streaming.api.service import OrderApi
     from streaming.platform import Platform, describe
     from streaming.supervise import EXIT_FAILED, LoopWatch, PlatformError
     from streaming.transport.connect import connect
@@ -165,7 +170,11 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
         return stop.is_set() or late or (until_drained and platform.drained)
 
     try:
-        await http.start(make_api(board, platform.metrics))
+        pages = make_api(board, platform.metrics)
+        for flow in flows:
+            if isinstance(flow, Flow) and isinstance(flow.service, OrderApi):
+                flow.service.mount = partial(pages.mount, "")
+        await http.start(pages)
         await platform.start()
         board.write()
         await platform.watch(over)

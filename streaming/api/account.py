@@ -154,7 +154,6 @@ async def account(call: Call) -> Account:
     """Return the account of the key."""
     name, market = call.key.account, call.services.desk.market
     now_ns = call.services.desk.now_ns()
-    await call.services.history.catch_up()
     before = call.services.history.equity(name, 0, now_ns - now_ns % DAY_NS)
 
     def look(state: State) -> Account:
@@ -277,7 +276,7 @@ async def portfolio(call: Call) -> Portfolio:
     length_ns = int(query.period[:-1]) * PERIODS_D[query.period[-1]] * DAY_NS
     start_ns = max(0, end_ns - length_ns) if query.start is None else times.parse("start", query.start)
     history = call.services.history
-    await history.catch_up()
+    await call.catch_up()
     points = history.equity(name, start_ns, end_ns)
     if end_ns >= now_ns:
         points.append((now_ns, await call.services.desk.read(name, lambda s: worth(_account(s, name), market).equity)))

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streaming.api import account, orders, positions
+from streaming.api import account, controls, evidence, orders, positions, what_if
 from streaming.api.errors import ApiError
 from streaming.api.history import History
 from streaming.api.keys import KeyRing
@@ -22,7 +22,14 @@ from trading.instruments import InstrumentTable
 
 TITLE = "trade2026 order API"
 VERSION = "1"
-OPERATIONS: tuple[Operation, ...] = (*orders.OPERATIONS, *positions.OPERATIONS, *account.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *orders.OPERATIONS,
+    *positions.OPERATIONS,
+    *account.OPERATIONS,
+    *what_if.OPERATIONS,
+    *controls.OPERATIONS,
+    *evidence.OPERATIONS,
+)
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 

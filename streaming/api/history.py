@@ -19,11 +19,11 @@ from streaming.owner.recovery import JournalReader
 from streaming.transport.client import BrokerError, Record
 from trading.commands import LimitsBody
 from trading.orders.state import OrderRow
-from trading.schemas import ORDERS_JOURNAL
+from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL
 
 VERSION = 1
 BATCH_RECORDS = 5_000
-POLL_S = 0.2
+POLL_S = 1.0
 RETRY_S = 1.0
 BUSY_S = 5.0
 _rows = msgspec.json.Decoder(OrderRow)
@@ -93,11 +93,11 @@ class History:
                 _log.warning("history_waits", reason=str(error))
                 await asyncio.sleep(RETRY_S)
 
-    async def catch_up(self) -> None:
-        """Fold everything that the journal holds now."""
+    async def catch_up(self, partition: int | None = None) -> None:
+        """Fold everything that the journal holds now, of one partition or of all."""
         async with self._lock:
-            for partition in range(self._partitions):
-                await self._catch_up(partition)
+            for number in range(self._partitions) if partition is None else (partition,):
+                await self._catch_up(number)
 
     def order(self, order: str) -> OrderRow | None:
         """Return an order by its id."""
@@ -133,6 +133,14 @@ class History:
     async def payload(self, place: Place) -> bytes | None:
         """Return the bytes of one journal record, or None if the broker no longer holds it."""
         async for record in self._journal.read(ORDERS_JOURNAL.name, place.partition, place.offset, place.offset + 1):
+            return record.value
+        return None
+
+    async def command(self, topic: str, place: Place) -> bytes | None:
+        """Return the bytes of what caused a record, or None if it did not come by the command topic or is gone."""
+        if topic != ORDERS_COMMANDS.name:
+            return None
+        async for record in self._journal.read(topic, place.partition, place.offset, place.offset + 1):
             return record.value
         return None
 

@@ -61,6 +61,10 @@ class Call:
         """Return how the journal names this request."""
         return f"http:{self.id}"
 
+    async def catch_up(self) -> None:
+        """Bring the history of the key's account up to now."""
+        await self.services.history.catch_up(self.services.desk.partition_of(self.key.account))
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -63,7 +63,7 @@ async def listing(call: Call) -> list[Order]:
 
     found = await call.services.desk.read(call.key.account, live)
     if query.status != "open":
-        await call.services.history.catch_up()
+        await call.catch_up()
         seen = {order.id for _, _, order in found}
         for row in call.services.history.orders(wanted):
             if as_uuid(row.id) not in seen and (row.ended or query.status == "all"):
@@ -153,7 +153,7 @@ async def find(call: Call, order: str) -> Order:
     found = await call.services.desk.read(account, live)
     if found is not None:
         return found
-    await call.services.history.catch_up()
+    await call.catch_up()
     row = call.services.history.order(order)
     if row is None or row.intent.account != account:
         raise ApiError(404, "ORDER_UNKNOWN", "order not found")

@@ -1,0 +1,196 @@
+"""Why an order is as it is, told by the journal alone, and whether the journal is whole."""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from streaming.api import times
+from streaming.api.errors import ApiError
+from streaming.api.history import Place
+from streaming.api.operations import Call, Operation
+from streaming.api.orders import path_order
+from streaming.api.symbols import as_uuid
+from streaming.owner.recovery import JournalReader
+from trading.codec import CodecError
+from trading.commands import LimitsBody
+from trading.events import OrderAccepted, OrderRefused, RiskInputs
+from trading.orders.journal import JournalError, Record, hash_of, read_record, verify
+
+VERIFY_RECORDS = 1_000
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One journal record that speaks of the order. `command` is what came by the command topic, as it came."""
+
+    partition: int
+    offset: int
+    seq: int
+    generation: int
+    at: str
+    cause: str
+    prev_hash: str
+    hash: str
+    hash_is_right: bool
+    events: list[dict[str, Any]]
+    command: dict[str, Any] | None
+
+
+class RiskSeen(msgspec.Struct, frozen=True):
+    """The inputs that the gate used: price in the instrument's scale, cash in 1e-9."""
+
+    price: int
+    price_at: str
+    market_version: int
+    limits_version: int
+    equity: int
+    gross: int
+
+
+class Why(msgspec.Struct, frozen=True):
+    """The story of an order: commands, risk inputs, limits in force, journal records with their hashes, fills."""
+
+    order_id: str
+    client_order_id: str
+    account: str
+    instrument: str
+    outcome: str
+    risk: RiskSeen | None
+    limits: LimitsBody | None
+    steps: list[Step]
+
+
+class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which partition; all without one."""
+
+    partition: Annotated[int, Meta(ge=0, le=63)] | None = None
+
+
+class ChainState(msgspec.Struct, frozen=True):
+    """One partition of the journal: how many records were verified up to which, and what is wrong if anything is."""
+
+    partition: int
+    records: int
+    skipped: int
+    seq: int
+    hash: str
+    whole: bool
+    code: str | None
+    message: str | None
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Whether the hash chain of every partition holds from its first record to its last."""
+
+    whole: bool
+    partitions: list[ChainState]
+
+
+async def why(call: Call) -> Why:
+    """Tell the story of one order, accepted or refused."""
+    order, account, history = path_order(call), call.key.account, call.services.history
+    await call.catch_up()
+    places = history.places(order, account)
+    if not places:
+        raise ApiError(404, "ORDER_UNKNOWN", "order not found")
+    steps: list[Step] = []
+    client_id = instrument = ""
+    outcome = "unknown"
+    risk: RiskInputs | None = None
+    for place in places:
+        payload = await history.payload(place)
+        if payload is None:
+            continue
+        record = read_record(payload)
+        for event in record.events:
+            if getattr(event, "order", "") != order:
+                continue
+            outcome = str(getattr(event, "to", outcome))
+            if isinstance(event, OrderAccepted):
+                client_id, instrument, risk = event.client_order_id, event.instrument, event.risk
+                outcome = "pending_new"
+            elif isinstance(event, OrderRefused):
+                client_id, outcome = event.client_order_id, event.code
+        steps.append(_step(place, payload, record, await _command(call, record.cause)))
+    seen = None
+    if risk is not None:
+        seen = RiskSeen(
+            risk.price,
+            times.to_text(risk.price_ts_ns),
+            risk.market_version,
+            risk.limits_version,
+            risk.equity,
+            risk.gross,
+        )
+    versions = {row["version"]: row["limits"] for row in history.limits(account)}
+    in_force = None if risk is None else versions.get(risk.limits_version)
+    return Why(as_uuid(order), client_id, account, instrument, outcome, seen, in_force, steps)
+
+
+async def audit(call: Call) -> Audit:
+    """Verify the hash chain of the journal as it is now."""
+    count = call.services.desk.partitions
+    if call.query.partition is not None and call.query.partition >= count:
+        raise ApiError(422, "FIELD_INVALID", f"there are {count} partitions", "partition")
+    wanted = range(count) if call.query.partition is None else (call.query.partition,)
+    chains = [await _chain(call, partition) for partition in wanted]
+    return Audit(all(chain.whole for chain in chains), chains)
+
+
+async def _chain(call: Call, partition: int) -> ChainState:
+    reader = JournalReader()
+    records, seq, prev, error = 0, 0, "", None
+    waiting: list[bytes] = []
+    try:
+        async for message in call.services.history.records(partition):
+            record = reader.take(message)
+            if record is None or message.value is None:
+                continue
+            if not records:
+                # The broker may have let go of the oldest records: the chain is verified from the first that is held.
+                seq, prev = record.seq - 1, record.prev_hash
+            records += 1
+            waiting.append(message.value)
+            if len(waiting) >= VERIFY_RECORDS:
+                seq, prev = await asyncio.to_thread(verify, waiting, seq, prev)
+                waiting = []
+        seq, prev = verify(waiting, seq, prev)
+    except (JournalError, CodecError) as found:
+        error = found
+    code = None if error is None else error.code
+    said = None if error is None else str(error)
+    return ChainState(partition, records, reader.skipped, seq, prev, error is None, code, said)
+
+
+def _step(place: Place, payload: bytes, record: Record, command: dict[str, Any] | None) -> Step:
+    return Step(
+        place.partition,
+        place.offset,
+        record.seq,
+        record.generation,
+        times.to_text(record.ts_ns),
+        record.cause,
+        record.prev_hash,
+        record.hash,
+        hash_of(payload) == record.hash,
+        msgspec.json.decode(payload)["events"],
+        command,
+    )
+
+
+async def _command(call: Call, cause: str) -> dict[str, Any] | None:
+    parts = cause.split(":")
+    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].partition("/")[0].isdigit():
+        return None
+    payload = await call.services.history.command(parts[0], Place(int(parts[1]), int(parts[2].partition("/")[0])))
+    if payload is None:
+        return None
+    found: dict[str, Any] = msgspec.json.decode(payload)
+    return found
+
+
+OPERATIONS = (
+    Operation("GET", "/v1/orders/{order_id}/why", "Tell why an order is as it is", "read", why, Why, errors=(404,)),
+    Operation("GET", "/v1/audit", "Verify the hash chain", "admin", audit, Audit, query=AuditQuery),
+)
