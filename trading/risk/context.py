@@ -5,7 +5,7 @@ import msgspec
 from trading.commands import OrderType, TimeInForce
 from trading.instruments import Instrument
 from trading.risk.controls import Controls
-from trading.risk.exposure import Exposure, Holding, Signature
+from trading.risk.exposure import Exposure, Signature
 from trading.risk.limits import Limits, to_raw
 from trading.risk.market import MarketView, Quote
 from trading.risk.var import CENT
@@ -82,9 +82,7 @@ class Context:
         self.market = market
         self.quote = quote
         self.scale = limits.of(instrument, draft.instrument)
-        holding = account.holdings.get(draft.instrument)
-        if holding is None:
-            holding = Holding(draft.instrument, instrument.price_scale, instrument.qty_scale)
+        holding = account.peek(draft.instrument, instrument.price_scale, instrument.qty_scale)
         self.holding = holding
         side = draft.side
         self.hold_price = hold_price(draft, quote.mark, limits.body.collar_bps)
@@ -103,7 +101,10 @@ class Context:
         margin_cash = self.equity * BPS // limits.body.margin_bps - (account.gross - holding.gross)
         self.allowed_raw = to_raw(margin_cash, holding.mul, holding.div)
         self.var_change = self.var_change_of(draft.qty)
-        self.var_is_safe = account.var_book().surely_within(draft.instrument, self.var_change, limits.max_var_cents)
+        # The book is brought up to date only where gross exposure does not already answer.
+        self.var_is_safe = account.gross_keeps_var_within(
+            abs(self.var_change) * CENT, limits.max_var_cents
+        ) or account.var_book().surely_within(draft.instrument, self.var_change, limits.max_var_cents)
 
     def var_change_of(self, qty: int) -> int:
         """Return the change of the VaR exposure in cents if the order had this quantity."""

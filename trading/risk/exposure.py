@@ -104,6 +104,7 @@ class Exposure:
 
     __slots__ = (
         "_book",
+        "_empty",
         "_live",
         "_model",
         "_oldest_ns",
@@ -134,6 +135,7 @@ class Exposure:
         self._book: VarBook | None = None
         self._model: RiskModel | None = None
         self._live: dict[str, Holding] = {}
+        self._empty: dict[str, Holding] = {}
         self._worst_spread = 0
         # The market version of the valuation, and its oldest price.
         self._version = -1
@@ -143,7 +145,15 @@ class Exposure:
         """Return the holding of an instrument, made when it is first needed."""
         found = self.holdings.get(instrument)
         if found is None:
-            found = self.holdings[instrument] = Holding(instrument, price_scale, qty_scale)
+            found = self.holdings[instrument] = self.peek(instrument, price_scale, qty_scale)
+            del self._empty[instrument]
+        return found
+
+    def peek(self, instrument: str, price_scale: int, qty_scale: int) -> Holding:
+        """Return the holding of an instrument, or an empty one that is no part of the state."""
+        found = self.holdings.get(instrument) or self._empty.get(instrument)
+        if found is None:
+            found = self._empty[instrument] = Holding(instrument, price_scale, qty_scale)
             self._note_spread(found)
         return found
 
@@ -202,10 +212,11 @@ class Exposure:
         self.value, self.gross = value, gross
         self._version, self._oldest_ns = market.version, oldest_ns
 
-    def gross_keeps_var_within(self, gross: int, limit_cents: int) -> bool:
-        """Say that VaR is within a limit because this gross exposure, with one more order, shows it."""
+    def gross_keeps_var_within(self, added: int, limit_cents: int) -> bool:
+        """Say that VaR is within a limit because gross exposure, with `added` by an order, shows it."""
         # Each exposure in cents is rounded apart: one cent for each holding and one for the order covers that.
-        return (gross // CENT + len(self._live) + 1) * self._worst_spread <= limit_cents * RETURN_SCALE
+        cents = (self.gross + added) // CENT + len(self._live) + 1
+        return cents * self._worst_spread <= limit_cents * RETURN_SCALE
 
     def var_book(self) -> VarBook:
         """Return the VaR book of the last valuation."""
@@ -225,6 +236,7 @@ class Exposure:
             raise ValuationError("RISK_PARAMETERS_MISSING", "")
         self._model, self._book = model, None
         self._version, self._worst_spread = -1, 0
+        self._empty.clear()
         for holding in self.holdings.values():
             self._note_spread(holding)
             self.touch(holding)

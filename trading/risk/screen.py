@@ -39,9 +39,7 @@ def hold_price_if_safe(
         )
     ):
         return 0
-    holding = account.holdings.get(draft.instrument)
-    if holding is None or not holding.spread:
-        return 0
+    holding = account.peek(draft.instrument, instrument.price_scale, instrument.qty_scale)
     mark = quote.mark
     if side > 0:
         hold, after = price, holding.qty + holding.buy_open + qty
@@ -61,12 +59,11 @@ def hold_price_if_safe(
     # The exposure of a holding is that of its worse side: an order adds no more than its own value.
     added = -(-qty * hold * holding.mul // holding.div)
     equity = account.cash + account.value
-    gross = account.gross + added
     if (
         added > limits.max_order_value
         or (holding.gross + added) * BPS > equity * body.concentration_bps
-        or gross * body.margin_bps > equity * BPS
-        or not account.gross_keeps_var_within(gross, limits.max_var_cents)
+        or (account.gross + added) * body.margin_bps > equity * BPS
+        or not account.gross_keeps_var_within(added, limits.max_var_cents)
     ):
         return 0
     return hold

@@ -85,6 +85,7 @@ def test_an_exception_in_any_rule_refuses(place: int, monkeypatch: pytest.Monkey
     rules = list(checks.RULES)
     rules[place] = broken
     monkeypatch.setattr(gate, "RULES", tuple(rules))
+    monkeypatch.setattr(gate, "hold_price_if_safe", lambda *_: 0)
     state = desk()
     account = state.accounts["a"]
     answer = gate.check(draft(), account.exposure, account.limits, state.controls, market())

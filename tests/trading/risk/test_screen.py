@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.orders.builders import ABC, T0, XYZ, S, canceled, desk, fill, market, step, submit
+from trading.instruments import Instrument
 from trading.orders.drafts import Malformed, draft_of_submit
 from trading.orders.state import State
 from trading.risk import gate
@@ -86,9 +87,12 @@ def made(**changes: Any) -> Draft:
     return draft
 
 
-@pytest.mark.parametrize(("side", "price"), [("buy", "98"), ("sell", "106")])
-def test_the_usual_order_needs_no_rule(side: str, price: str) -> None:
-    hold, context = screened(usual(), made(side=side, limit_price=price), market())
+@pytest.mark.parametrize(
+    ("instrument", "side", "price"),
+    [(XYZ, "buy", "98"), (XYZ, "sell", "106"), (ABC, "buy", "99")],
+)
+def test_the_usual_order_needs_no_rule(instrument: Instrument, side: str, price: str) -> None:
+    hold, context = screened(usual(), made(instrument=instrument.id, side=side, limit_price=price), market())
     assert hold == context.hold_price
     assert [rule(context) for rule in RULES] == [None] * len(RULES)
 
@@ -103,7 +107,7 @@ def test_the_usual_order_needs_no_rule(side: str, price: str) -> None:
         {"limit_price": "105"},
         {"side": "sell", "limit_price": "99"},
         {"qty": "1001"},
-        {"instrument": ABC.id},
+        {"instrument": ABC.id, "side": "sell"},
     ],
 )
 def test_what_is_not_usual_is_left_to_the_rules(changes: dict[str, Any]) -> None:
