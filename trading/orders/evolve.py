@@ -97,6 +97,7 @@ def _rehold(state: State, account: Account, holding: Holding, row: OrderRow) -> 
         child = state.orders.get(row.replaced_by)
         if child is not None and not child.ended:
             child.inherited = row.filled + row.inherited
+            state.dirty.add(row.replaced_by)
             _rehold(state, account, holding, child)
 
 

@@ -50,7 +50,7 @@ def accepted(state: State, report: VenueAccepted, _market: MarketView) -> Events
         return []
     parent = _pending_parent(state, row)
     before: Events = [] if parent is None else [_move(parent, report, "replaced", "REPLACED")]
-    return before + _working(row, report, "held" if report.held else _standing(state, row))
+    return before + _working(row, report, _standing(state, row, held=report.held))
 
 
 def rejected(state: State, report: VenueRejected, _market: MarketView) -> Events:
@@ -206,7 +206,7 @@ def resolved(state: State, report: VenueState, _market: MarketView) -> Events:
             return []
         parent = _pending_parent(state, row)
         before: Events = [] if parent is None else [_move(parent, report, "replaced", "REPLACED")]
-        return before + _working(row, report, "held" if report.status == "held" else _standing(state, row))
+        return before + _working(row, report, _standing(state, row, held=report.status == "held"))
     if report.status in ("canceled", "expired", "rejected"):
         return _end(state, row, report, report.status, row.reason)
     return [_alert(report, "STATE_UNCLEAR", f"the venue says {report.status!r}")]
@@ -230,10 +230,12 @@ def _end(state: State, row: OrderRow, report: VenueReport, to: Status, reason: s
     return events
 
 
-def _standing(state: State, row: OrderRow) -> Status:
+def _standing(state: State, row: OrderRow, *, held: bool = False) -> Status:
     """Return the status of an order when no cancel is pending on it: a replacement may still be on its way."""
     child = state.orders.get(row.replaced_by) if row.replaced_by else None
-    return row.working_status if child is None or child.ended else "pending_replace"
+    if child is not None and not child.ended:
+        return "pending_replace"
+    return "held" if held else row.working_status
 
 
 def _replacement_rejected(state: State, row: OrderRow, report: VenueRejected) -> Events:

@@ -216,7 +216,7 @@ def replacing(cid: str, qty: str) -> ReplaceOrder:
 
 
 def test_a_doubt_that_ends_while_a_replacement_is_pending_leaves_it_pending() -> None:
-    for last in (report(VenueState, found=True, status="new"), ack()):
+    for last in (report(VenueState, found=True, status="new"), report(VenueState, found=True, status="held"), ack()):
         state = working()
         step(state, replacing("c2", "12"))
         step(state, report(VenueUnknown))

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.trading.orders.builders import T0, S, ack, canceled, desk, fill, market, submit
+from tests.trading.orders.builders import T0, S, ack, canceled, desk, fill, market, step, submit
 from trading.commands import AnyCommand, CancelOrder, Kill, ReplaceOrder, SetMode, Timer
 from trading.orders.idempotency import order_id
 from trading.orders.journal import append, fold, read_record, split
@@ -86,6 +86,21 @@ def test_changed_rows_alone_keep_a_compacted_snapshot_whole() -> None:
             save()
     save()
     assert state_hash(restore(reversed(store.items()))[0]) == final
+
+
+def test_a_fill_of_the_old_order_saves_the_pending_replacement_too() -> None:
+    state = desk()
+    for command in (
+        submit(),
+        ack(),
+        ReplaceOrder(account="a", ts_ns=T0, order=order_id("a", "c1"), client_order_id="r1", qty="20"),
+    ):
+        step(state, command)
+    store = dict(all_rows(state))
+    state.dirty.clear()
+    step(state, fill(qty="4"))
+    store |= {key: value for key, value in changed_rows(state) if value is not None}
+    assert store == dict(all_rows(state))
 
 
 def test_decisions_after_a_restore_are_the_same() -> None:
