@@ -115,10 +115,10 @@ def _unfinished(newest: dict[str, bytes], redo: dict[int, _Part]) -> list[tuple[
 
 
 def _split(rows: Sequence[tuple[str, bytes | None]]) -> list[list[tuple[str, bytes | None]]]:
-    pieces: list[list[tuple[str, bytes | None]]] = [[]]
+    pieces: list[list[tuple[str, bytes | None]]] = []
     size = 0
     for row in rows:
-        if size > PART_BYTES:
+        if not pieces or size > PART_BYTES:
             pieces.append([])
             size = 0
         pieces[-1].append(row)

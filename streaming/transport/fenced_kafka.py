@@ -51,7 +51,8 @@ class KafkaFencedWriter:
         return offsets[0] + 1
 
     async def append(self, topic: str, messages: Messages) -> int:
-        """Append as one or more batches."""
+        """Append as one or more batches; there is at least one message."""
+        assert messages, "an empty batch would never be answered"
         writer = self._writers.get(topic)
         if writer is None:
             raise BrokerError("NOT_STARTED", f"{self._id}: append to {topic} before the take-over")

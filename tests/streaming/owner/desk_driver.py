@@ -1,21 +1,32 @@
 """The other side of `desk_process`: sends commands, keeps its own ledger of what was acknowledged."""
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from streaming.owner.recovery import JournalReader
+from streaming.transport.client import BrokerClient
+from streaming.transport.connect import connect
 from tests.trading.orders.builders import limits_body, submit
 from trading.commands import AnyCommand, Deposit, OpenAccount, SetLimits, encode_command
+from trading.events import OrderAccepted
+from trading.orders.journal import verify
+from trading.schemas import ORDERS_JOURNAL
 
 ROOT = Path(__file__).parents[3]
 READY_S = 60.0
 ANSWER_S = 60.0
 END_S = 60.0
+CLIENT_WAIT_S = 2.0
+FUND_TRIES = 100
 
 
 class DeskProcess:
@@ -138,6 +149,39 @@ class Ledger:
         return True
 
 
+async def accepted(client: BrokerClient, partitions: int) -> tuple[Counter[str], dict[tuple[int, int], str]]:
+    """Verify the journal; return how often it accepts each order, and which order a (partition, seq) accepts."""
+    counts: Counter[str] = Counter()
+    places: dict[tuple[int, int], str] = {}
+    for partition in range(partitions):
+        reader, payloads = JournalReader(), []
+        end = await client.end_offset(ORDERS_JOURNAL.name, partition)
+        async for message in client.read(ORDERS_JOURNAL.name, partition, 0, end):
+            record = reader.take(message)
+            if record is None or message.value is None:
+                continue
+            payloads.append(message.value)
+            for event in record.events:
+                if isinstance(event, OrderAccepted):
+                    counts[event.client_order_id] += 1
+                    places[partition, record.seq] = event.client_order_id
+        verify(payloads)
+    return counts, places
+
+
+async def check(ledger: Ledger, broker: str, partitions: int = 4) -> None:
+    """Compare the journal with what a client knows: nothing acknowledged is lost, nothing is decided twice."""
+    client = connect(broker)
+    await client.start()
+    counts, places = await accepted(client, partitions)
+    await client.stop()
+    assert [name for name in ledger.acknowledged if counts[name] == 0] == []
+    assert [name for name, count in counts.items() if count > 1] == []
+    assert counts.keys() <= ledger.sent
+    for name, place in ledger.acknowledged.items():
+        assert places.get(place, name) == name
+
+
 async def fund(desk: DeskProcess, *accounts: str) -> None:
     """Open accounts that may trade."""
     for account in accounts:
@@ -146,7 +190,11 @@ async def fund(desk: DeskProcess, *accounts: str) -> None:
             Deposit(account=account, ts_ns=0, actor="t", ref="r", amount="100000000"),
             SetLimits(account=account, ts_ns=0, actor="t", limits=wide()),
         ):
-            assert "error" not in await desk.execute(command)
+            answers = [await desk.execute(command)]
+            while "error" in answers[-1] and len(answers) < FUND_TRIES:
+                await asyncio.sleep(0.1)
+                answers.append(await desk.execute(command))
+            assert "error" not in answers[-1], answers
 
 
 def wide() -> Any:
@@ -165,3 +213,52 @@ def wide() -> Any:
 def order(name: str, account: str) -> AnyCommand:
     """Return an order that rests."""
     return submit(name, account=account, qty="1")
+
+
+class Router:
+    """A client of several desks: finds the owner, and sends a command without an answer again under its id."""
+
+    def __init__(self, *desks: DeskProcess) -> None:
+        self.desks = {desk.url: desk for desk in desks}
+        self.ledger = Ledger()
+        self.codes: Counter[str] = Counter()
+        self.stop = asyncio.Event()
+        self._known: dict[str, str] = {}
+        self._late: set[asyncio.Task[bool]] = set()
+
+    async def run(self, names: list[str], accounts: Sequence[str], every_s: float) -> None:
+        """Submit orders until told to stop; each is tried until it is answered."""
+        while not self.stop.is_set():
+            name = names.pop(0)
+            await self._until_answered(name, accounts[sum(name.encode()) % len(accounts)])
+            await asyncio.sleep(every_s)
+
+    async def settle(self) -> None:
+        """Wait for answers that came later than the client waited."""
+        if self._late:
+            await asyncio.wait(self._late)
+
+    async def _until_answered(self, name: str, account: str) -> None:
+        urls = itertools.cycle(self.desks)
+        while not self.stop.is_set():
+            url = self._known.get(account) or next(urls)
+            trying = asyncio.create_task(self._try(url, name, account))
+            done, _ = await asyncio.wait({trying}, timeout=CLIENT_WAIT_S)
+            if done and trying.result():
+                return
+            if not done:
+                self._late.add(trying)
+                self._known.pop(account, None)
+                self.codes["TIMEOUT"] += 1
+            await asyncio.sleep(0.05)
+
+    async def _try(self, url: str, name: str, account: str) -> bool:
+        answer = await self.desks[url].execute(order(name, account))
+        if self.ledger.note(name, answer):
+            self._known[account] = url
+            return True
+        self.codes[answer["error"]] += 1
+        self._known.pop(account, None)
+        if answer.get("url") in self.desks:
+            self._known[account] = answer["url"]
+        return False

@@ -2,23 +2,15 @@
 
 import asyncio
 import random
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from streaming.owner.recovery import JournalReader
-from streaming.transport.client import BrokerClient
-from streaming.transport.connect import connect
-from tests.streaming.owner.desk_driver import DeskProcess, Ledger, fund, order
+from tests.streaming.owner.desk_driver import DeskProcess, Ledger, check, fund, order
 from tests.streaming.poll import until
-from trading.events import OrderAccepted
-from trading.orders.journal import verify
-from trading.schemas import ORDERS_JOURNAL
 
 KILLS = 8
 ACCOUNTS = tuple(f"acc-{n}" for n in range(6))
 TASKS = 8
-PARTITIONS = 4
 
 
 async def load(desk: DeskProcess, ledger: Ledger, names: list[str], stop: asyncio.Event) -> None:
@@ -44,27 +36,6 @@ def hash_of(name: str) -> int:
     return sum(name.encode())
 
 
-async def accepted(client: BrokerClient) -> tuple[Counter[str], dict[tuple[int, int], str]]:
-    """Return how often each order was accepted in the journal, and which order a (partition, seq) accepted."""
-    counts: Counter[str] = Counter()
-    places: dict[tuple[int, int], str] = {}
-    for partition in range(PARTITIONS):
-        reader, payloads = JournalReader(), []
-        async for message in client.read(
-            ORDERS_JOURNAL.name, partition, 0, await client.end_offset(ORDERS_JOURNAL.name, partition)
-        ):
-            record = reader.take(message)
-            if record is None or message.value is None:
-                continue
-            payloads.append(message.value)
-            for event in record.events:
-                if isinstance(event, OrderAccepted):
-                    counts[event.client_order_id] += 1
-                    places[partition, record.seq] = event.client_order_id
-        verify(payloads)
-    return counts, places
-
-
 async def test_kill_at_random_moments_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     rng, ledger, home = random.Random(11), Ledger(), tmp_path / "home"
     names = [f"o{n}" for n in range(100_000)]
@@ -86,12 +57,4 @@ async def test_kill_at_random_moments_loses_nothing_that_was_acknowledged(tmp_pa
             stop.set()
             await asyncio.gather(*working)
             assert await desk.stop() == 0
-    client = connect(f"log://{home}/log")
-    await client.start()
-    counts, places = await accepted(client)
-    await client.stop()
-    assert [name for name in ledger.acknowledged if counts[name] == 0] == []
-    assert [name for name, count in counts.items() if count > 1] == []
-    assert counts.keys() <= ledger.sent
-    for name, place in ledger.acknowledged.items():
-        assert places.get(place, name) == name
+    await check(ledger, f"log://{home}/log")

@@ -1,0 +1,107 @@
+"""Two desks on Kafka. One is killed, or stopped and woken: the other goes on, and nothing acknowledged is lost."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.kafka_node import KafkaNode
+from tests.streaming.owner.desk_driver import DeskProcess, Router, check, fund
+from tests.streaming.poll import until
+
+pytestmark = pytest.mark.kafka
+
+ACCOUNTS = tuple(f"acc-{n}" for n in range(8))
+CLIENTS = 10
+EVERY_S = 0.02
+STOPPED_S = 15.0
+TAKE_OVER_S = 60.0
+
+
+@pytest.fixture
+async def broker(kafka_node: KafkaNode, tmp_path: Path) -> AsyncIterator[str]:
+    """Return the url of a node of its own: the topics of the order path have fixed names."""
+    _ = kafka_node
+    node = KafkaNode(tmp_path / "node")
+    (tmp_path / "node").mkdir()
+    await asyncio.to_thread(node.start)
+    yield node.url
+    await asyncio.to_thread(node.stop)
+
+
+@pytest.fixture
+async def desks(broker: str, tmp_path: Path) -> AsyncIterator[tuple[DeskProcess, DeskProcess]]:
+    """Return two desks that own partitions both."""
+    one = DeskProcess(tmp_path / "one", broker, "http://one")
+    two = DeskProcess(tmp_path / "two", broker, "http://two")
+    await one.start()
+    await fund(one, *ACCOUNTS)
+    await two.start()
+    yield one, two
+    await one.kill()
+    await two.kill()
+
+
+async def answered(router: Router, more: int) -> None:
+    """Wait until the clients have got this many answers more."""
+    wanted = len(router.ledger.acknowledged) + more
+    await until(lambda: len(router.ledger.acknowledged) >= wanted, within_s=TAKE_OVER_S)
+
+
+def start(router: Router) -> list[asyncio.Task[None]]:
+    """Start the clients."""
+    names = [f"o{n}" for n in range(100_000)]
+    return [asyncio.create_task(router.run(names, ACCOUNTS, EVERY_S)) for _ in range(CLIENTS)]
+
+
+async def owners(router: Router) -> dict[str, str]:
+    """Return which desk answers for which account by now."""
+    return dict(router._known)
+
+
+async def finish(router: Router, working: list[asyncio.Task[None]], broker: str) -> None:
+    """Stop the clients and compare the journal with their ledger."""
+    router.stop.set()
+    await asyncio.gather(*working)
+    await router.settle()
+    await check(router.ledger, broker)
+
+
+async def test_an_owner_that_is_killed_is_replaced_and_nothing_is_lost(
+    broker: str, desks: tuple[DeskProcess, DeskProcess]
+) -> None:
+    one, two = desks
+    router = Router(one, two)
+    working = start(router)
+    await answered(router, 300)
+    await until(lambda: set(router._known.values()) == {one.url, two.url}, within_s=TAKE_OVER_S)
+    await one.kill()
+    killed_s = time.monotonic()
+    await until(
+        lambda: len(router._known) == len(ACCOUNTS) and set(router._known.values()) == {two.url}, within_s=TAKE_OVER_S
+    )
+    print(f"\ntake-over after kill -9: {time.monotonic() - killed_s:.1f} s, {dict(router.codes)}")  # noqa: T201
+    await answered(router, 100)
+    await finish(router, working, broker)
+
+
+async def test_an_owner_that_was_stopped_is_refused_when_it_wakes(
+    broker: str, desks: tuple[DeskProcess, DeskProcess]
+) -> None:
+    one, two = desks
+    router = Router(one, two)
+    working = start(router)
+    await answered(router, 300)
+    await until(lambda: set(router._known.values()) == {one.url, two.url}, within_s=TAKE_OVER_S)
+    one.signal(signal.SIGSTOP)
+    await asyncio.sleep(STOPPED_S)
+    await until(
+        lambda: len(router._known) == len(ACCOUNTS) and set(router._known.values()) == {two.url}, within_s=TAKE_OVER_S
+    )
+    one.signal(signal.SIGCONT)
+    await answered(router, 300)
+    print(f"after SIGSTOP and SIGCONT: {dict(router.codes)}")  # noqa: T201
+    await finish(router, working, broker)
