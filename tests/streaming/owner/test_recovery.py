@@ -1,0 +1,56 @@
+"""Recovery: what counts in a journal, and what a hole does."""
+
+import pytest
+
+from streaming.owner.apply import apply
+from streaming.owner.recovery import JournalReader, fold_journal, recover
+from streaming.transport.client import Record as Message
+from tests.streaming.memory_broker import MemoryBroker
+from tests.trading.orders.builders import T0, market, submit
+from trading.commands import OpenAccount
+from trading.orders.journal import JournalError, append_fence
+from trading.orders.snapshot import state_hash
+from trading.orders.state import State
+from trading.schemas import ORDERS_JOURNAL
+
+
+async def journal(broker: MemoryBroker, state: State) -> None:
+    """Write a fence and two records."""
+    state.generation = await broker.append(ORDERS_JOURNAL.name, 0, [(b"", append_fence(state, "one", T0))])
+    for command in (OpenAccount(account="a", ts_ns=0, actor="x"), submit("c1")):
+        for account, payload in apply(state, command, "t-1", T0, market()).records:
+            await broker.append(ORDERS_JOURNAL.name, 0, [(account.encode(), payload)])
+
+
+async def test_barriers_and_records_of_older_owners_do_not_count() -> None:
+    broker, state, stale = MemoryBroker(), State(), State()
+    await broker.append(ORDERS_JOURNAL.name, 0, [(b"barrier", None)])
+    await journal(broker, state)
+    for number, record in enumerate(broker.records[ORDERS_JOURNAL.name, 0]):
+        assert (number == 0) == (record.value is None)
+    # A stale owner, at generation 0, that the broker did not refuse.
+    stale_rows = apply(stale, OpenAccount(account="z", ts_ns=0, actor="x"), "t-2", T0, market()).records
+    await broker.append(ORDERS_JOURNAL.name, 0, [(a.encode(), p) for a, p in stale_rows])
+    found = await recover(broker, 0, await broker.end_offset(ORDERS_JOURNAL.name, 0))
+    assert (found.folded, found.skipped, found.last_ts_ns) == (3, 1, T0)
+    assert state_hash(found.state) == state_hash(state)
+    assert found.state.generation == 1
+
+
+async def test_a_hole_is_not_passed_over() -> None:
+    broker = MemoryBroker()
+    await journal(broker, State())
+    del broker.records[ORDERS_JOURNAL.name, 0][1]
+    with pytest.raises(JournalError, match="after 1"):
+        await fold_journal(broker, 0, 9)
+
+
+def test_a_reader_follows_the_fences() -> None:
+    state = State()
+    reader = JournalReader()
+    first = append_fence(state, "one", T0)
+    assert reader.take(Message("j", 0, 7, b"", first)) is not None
+    assert reader.generation == 7
+    assert reader.take(Message("j", 0, 8, b"", None)) is None
+    assert reader.take(Message("j", 0, 9, b"", append_fence(state, "stale", T0))) is None
+    assert reader.skipped == 1
