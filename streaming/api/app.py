@@ -48,7 +48,7 @@ def create_app(
         strangers=Limiter(settings.stranger_rate, settings.stranger_burst),
         ids=request_ids(),
     )
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.include_router(_router(services))
     app.add_api_websocket_route("/stream", handler(services))
     page = document(OPERATIONS, TITLE, VERSION)

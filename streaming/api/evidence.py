@@ -113,6 +113,8 @@ async def why(call: Call) -> Why:
             elif isinstance(event, OrderRefused):
                 client_id, outcome = event.client_order_id, event.code
         steps.append(_step(place, payload, record, await _command(call, record.cause)))
+    if not client_id:
+        raise ApiError(404, "ORDER_UNKNOWN", "order not found")
     seen = None
     if risk is not None:
         seen = RiskSeen(
