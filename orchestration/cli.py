@@ -34,6 +34,31 @@ class Bench(StrEnum):
     BACKTEST = "backtest"
 
 
+class Trader(StrEnum):
+    """The strategies."""
+
+    SMA = "sma"
+    REVERSION = "reversion"
+
+
+class Fills(StrEnum):
+    """The fill conventions of a backtest."""
+
+    NEXT_OPEN = "next-open"
+    SAME_CLOSE = "same-close"
+    BID_ASK = "bid-ask"
+
+
+class Interval(StrEnum):
+    """The lengths of bars."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    H1 = "1h"
+    D1 = "1d"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -82,6 +107,48 @@ def status(config: Config = None, as_json: Json = False) -> None:
     from orchestration.commands import status as command
 
     raise typer.Exit(command.run(config, as_json))
+
+
+@app.command()
+def backtest(
+    strategy: Annotated[Trader, typer.Argument(help="The strategy to run.")],
+    data: Annotated[str, typer.Option(help="Parquet file of bars or trades, or lake for its clean bars.")],
+    symbol: Annotated[str | None, typer.Option(help="Which symbol, where the data holds more than one.")] = None,
+    interval: Annotated[Interval, typer.Option(help="Bars to make of trades, or to read from the lake.")] = Interval.M1,
+    fills: Annotated[Fills, typer.Option(help="Where a market order of a bar's close trades.")] = Fills.NEXT_OPEN,
+    fast: Annotated[int | None, typer.Option(help="sma: bars of the fast average.")] = None,
+    slow: Annotated[int | None, typer.Option(help="sma: bars of the slow average.")] = None,
+    window: Annotated[int | None, typer.Option(help="reversion: bars of the average.")] = None,
+    qty: Annotated[str | None, typer.Option(help="Size of a position in whole units.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="Take short positions too.")] = False,
+    cash: Annotated[str, typer.Option(help="Cash at the start.")] = "1000000",
+    fee_bps: Annotated[float, typer.Option(help="Fee of a fill in basis points of its value.")] = 10.0,
+    participation: Annotated[float, typer.Option(min=0.0001, max=1.0, help="Share of the volume that is ours.")] = 1.0,
+    half_spread: Annotated[int, typer.Option(min=0, help="bid-ask without quotes: half spread in price units.")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Run a strategy over recorded bars or trades, through the same risk gate and venue as live."""
+    from orchestration.commands import backtest as command
+
+    own = {"fast": fast, "slow": slow, "window": window, "qty": qty, "short": short or None}
+    options = command.Options(
+        strategy=strategy.value,
+        data=data,
+        symbol=symbol,
+        interval=interval.value,
+        fills=fills.value,
+        parameters=own,
+        cash=cash,
+        fee_bps=fee_bps,
+        participation=participation,
+        half_spread=half_spread,
+        report=report,
+        config=config,
+        as_json=as_json,
+    )
+    raise typer.Exit(command.run(options))
 
 
 @app.command(context_settings=PASS_THROUGH)

@@ -1,0 +1,100 @@
+"""`trade backtest` over small files and over the real ones."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestration.commands.backtest import Options, run
+from orchestration.commands.failure import EXIT_CONFIG, CommandError
+from tests.orchestration import market_files
+
+SMA = Options(
+    strategy="sma",
+    data="",
+    symbol=None,
+    interval="1m",
+    fills="next-open",
+    parameters={"fast": 3, "slow": 8, "qty": "10", "short": None},
+    cash="1000000",
+    fee_bps=10.0,
+    participation=1.0,
+    half_spread=1,
+    report=None,
+    config=None,
+    as_json=True,
+)
+
+
+def shown(capsys: pytest.CaptureFixture[str], options: Options) -> dict[str, object]:
+    """Run, and return the JSON that was printed."""
+    assert run(options) == 0
+    printed: dict[str, object] = json.loads(capsys.readouterr().out)
+    return printed
+
+
+@pytest.mark.parametrize("fills", ["next-open", "same-close", "bid-ask"])
+@pytest.mark.parametrize("kind", ["bars", "trades"])
+def test_each_kind_of_data_in_each_convention(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, fills: str
+) -> None:
+    data = getattr(market_files, kind)(tmp_path / "data.parquet")
+    plain = shown(capsys, replace(SMA, data=data, fills=fills))  # type: ignore[arg-type]  # a parameter's text
+    assert int(str(plain["fills"])) >= 8
+    assert (plain["convention"], plain["refusals"], plain["warnings"]) == (fills, {}, [])
+
+
+def test_a_table_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, report = market_files.daily(tmp_path / "d.parquet"), tmp_path / "new" / "out.html"
+    assert (
+        run(replace(SMA, data=data, strategy="reversion", parameters={"window": 2}, report=report, as_json=False)) == 0
+    )
+    printed = capsys.readouterr()
+    assert "final equity" in printed.out
+    assert f"report: {report}" in printed.out
+    assert "split" in printed.err
+    assert "reversion on SPY.US, next-open" in report.read_text()
+
+
+def test_what_the_gate_refuses_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = shown(capsys, replace(SMA, data=market_files.bars(tmp_path / "b.parquet"), cash="100"))
+    assert plain["fills"] == 0
+    assert "MAX_ORDER_VALUE" in plain["refusals"]  # type: ignore[operator]  # a dict
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"data": "absent.parquet"}, "DATA_MISSING"),
+        ({"parameters": {"fast": 9, "slow": 3}}, "PARAMETERS_INVALID"),
+        ({"parameters": {"qty": "much"}}, "NOT_A_NUMBER"),
+        ({"parameters": {"window": 3}}, "PARAMETERS_INVALID"),
+        ({"cash": "-1"}, "CASH_MISSING"),
+    ],
+)
+def test_a_mistake_has_a_code_and_an_exit_code(tmp_path: Path, changes: dict[str, object], code: str) -> None:
+    options = replace(SMA, data=market_files.bars(tmp_path / "b.parquet"))
+    with pytest.raises(CommandError) as caught:
+        run(replace(options, **changes))  # type: ignore[arg-type]  # a test's changes
+    assert (caught.value.code, caught.value.exit_code) == (code, EXIT_CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("file", "symbol", "fills"),
+    [
+        ("btc_perp_1m_202201.parquet", None, "next-open"),
+        ("us_equity_daily.parquet", "SPY", "same-close"),
+        ("us_equity_trades_20131007.parquet", "IBM", "bid-ask"),
+        ("us_equity_trades_20131007.parquet", "IBM", "next-open"),
+    ],
+)
+def test_the_real_data_run(
+    capsys: pytest.CaptureFixture[str], shared_data: Callable[[str], Path], file: str, symbol: str | None, fills: str
+) -> None:
+    small = replace(SMA, parameters={"fast": 10, "slow": 30, "qty": "1"}, data=str(shared_data(file)), symbol=symbol)
+    plain = shown(capsys, replace(small, fills=fills))  # type: ignore[arg-type]  # a parameter's text
+    assert int(str(plain["fills"])) > 20
+    assert plain["refusals"] == {}
+    assert 900_000 < float(str(plain["final_equity"])) < 1_100_000
