@@ -40,7 +40,7 @@ def _submit(state: State, command: c.SubmitOrder, market: MarketView) -> Events:
     if _is_known(state, account, order):
         return _repeated(state, account, order, command, draft_digest(draft, command.expire_ts_ns, ""))
     verdict = gate.check(draft, account.exposure, account.limits, state.controls, market)
-    return _decided(account, order, command, draft, verdict, market, command.expire_ts_ns, "")
+    return _decided(state, order, command, draft, verdict, market, command.expire_ts_ns, "")
 
 
 def _replace(state: State, command: c.ReplaceOrder, market: MarketView) -> Events:
@@ -64,14 +64,14 @@ def _replace(state: State, command: c.ReplaceOrder, market: MarketView) -> Event
     verdict = gate.check(
         msgspec.structs.replace(draft, qty=draft.qty - done), account.exposure, account.limits, state.controls, market
     )
-    decided = _decided(account, order, command, draft, verdict, market, asked, command.order)
+    decided = _decided(state, order, command, draft, verdict, market, asked, command.order)
     if isinstance(decided[0], OrderAccepted):
         return [OrderMoved(command.account, command.ts_ns, command.order, "pending_replace"), *decided]
     return decided
 
 
 def _decided(
-    account: Account,
+    state: State,
     order: str,
     command: c.SubmitOrder | c.ReplaceOrder,
     draft: Draft,
@@ -81,8 +81,8 @@ def _decided(
     replaces: str,
 ) -> Events:
     if isinstance(verdict, Refused):
-        return _refused(account, order, command, draft, verdict, draft_digest(draft, asked_ns, replaces))
-    instrument, limits = verdict.instrument, account.limits
+        return _refused(state, order, command, draft, verdict, draft_digest(draft, asked_ns, replaces))
+    instrument, limits = verdict.instrument, state.accounts[command.account].limits
     assert limits is not None, "nothing is approved without limits"
     end = expiry_of(draft, asked_ns, instrument.calendar, limits.order_timeout_ns, market)
     if isinstance(end, Malformed):
@@ -113,7 +113,7 @@ def _decided(
 
 
 def _refused(
-    account: Account,
+    state: State,
     order: str,
     command: c.SubmitOrder | c.ReplaceOrder,
     draft: Draft,
@@ -135,8 +135,11 @@ def _refused(
     )
     if "REPEATED_ORDER" not in codes or not draft.strategy:
         return [refusal]
+    old = state.controls.mode_of("strategy", command.account, draft.strategy)
+    if old == "halted":
+        return [refusal]
     stop = ModeChanged(
-        account.id, command.ts_ns, "strategy", draft.strategy, "active", "halted", "risk", "REPEATED_ORDER"
+        command.account, command.ts_ns, "strategy", draft.strategy, old, "halted", "risk", "REPEATED_ORDER"
     )
     return [refusal, stop]
 

@@ -21,7 +21,7 @@ from tests.trading.orders.builders import (
     submit,
 )
 from trading.commands import ReplaceOrder, SetLimits, SetMode, VenueRejected, VenueReplaced
-from trading.events import CommandRefused, OrderAccepted, OrderRefused
+from trading.events import CommandRefused, ModeChanged, OrderAccepted, OrderRefused
 from trading.orders.oms import decide
 from trading.orders.snapshot import state_hash
 
@@ -221,6 +221,16 @@ def test_a_repeated_replacement_is_the_same_one() -> None:
     step(state, replace(qty="12"))
     assert step(state, replace(qty="12")) == []
     assert refused_code(step(state, replace(qty="13"))) == "ID_REUSED"
+
+
+def test_the_stop_of_a_strategy_names_the_mode_before_it_and_comes_once() -> None:
+    state = desk(repeat_count=2)
+    step(state, submit("c1", strategy="s"))
+    step(state, SetMode(account="a", ts_ns=T0, actor="x", scope="strategy", target="s", mode="reducing"))
+    _, stop = step(state, submit("c2", strategy="s"))
+    assert isinstance(stop, ModeChanged)
+    assert (stop.old, stop.new) == ("reducing", "halted")
+    assert kinds(step(state, submit("c3", strategy="s"))) == ["order_refused"]
 
 
 def test_without_limits_nothing_passes() -> None:
