@@ -26,10 +26,18 @@ _NOTES: Mapping[str, str] = {
     "flags": "Bits: GAP 1, CROSS 2, STALE 4, SUSPICIOUS 8, LATE 16, NO_TRADE 32.",
     "revision": "Counts from 0; a late tick makes the next one.",
     "recv_ts": "When the gateway received it.",
-    "src_partition": "Partition of ticks.raw that holds the cause.",
-    "src_offset": "Offset in ticks.raw of the cause.",
+    "src_partition": "Partition of the cause, in ticks.raw or orders.journal.",
+    "src_offset": "Offset of the cause.",
     "src_row": "Row within the cause.",
-    "payload": "The frame, byte for byte.",
+    "payload": "The frame or record, byte for byte.",
+    "account": "Empty for a record of the whole partition.",
+    "seq": "Number of the record in its partition, from 1.",
+    "generation": "Offset of the fence under which the owner wrote.",
+    "cause": "topic:partition:offset of the command, or the id of a request.",
+    "stale": "Written by an owner that had been fenced off: it counts for nothing.",
+    "qty": "Of a tick, a float; of a fill or position, an integer in qty_scale.",
+    "cost": "Cash in 1e-9; positive for a buy.",
+    "cash": "Cash of the account afterwards, in 1e-9.",
 }
 
 

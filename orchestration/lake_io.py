@@ -71,6 +71,10 @@ class LakeIO:
             return arrow_schema(table).empty_table()
         return self._lake.read(table, dates=[day])
 
+    def whole(self, table: Table) -> pa.Table:
+        """Return all rows; none where the table does not exist."""
+        return self._lake.read(table) if self._lake.exists(table) else arrow_schema(table).empty_table()
+
     def replace(self, table: Table, day: date, rows: pa.Table) -> int:
         """Replace the rows of one date, whole or not at all; return the version."""
         self._lake.ensure(table)

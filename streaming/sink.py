@@ -16,6 +16,7 @@ import pyarrow as pa
 import structlog
 
 from streaming.adapters.lake import Appended, Lake, SourceRange, arrow_schema
+from streaming.columns import from_rows
 from streaming.flow import FlowContext
 from streaming.retries import Retries, retry_durable
 from streaming.sink_rows import Convert, Rows
@@ -29,6 +30,8 @@ MAX_BYTES = 16 << 20
 BACKLOG_BYTES = 64 << 20
 CLOSE_WAIT_S = 10.0
 SAMPLE_BYTES = 100
+# What a row of plain values takes beside its message.
+PLAIN_BYTES = 512
 
 T = TypeVar("T")
 _log = structlog.get_logger("sink")
@@ -83,13 +86,20 @@ class _Pending:
         self.since_s = since_s
         self.rows = self.bytes = 0
         self.raw: dict[int, int] = {}
+        self.plain: list[tuple[Any, ...]] = []
 
-    def add(self, rows: Rows) -> None:
-        self.parts.append(rows.table)
-        self.rows += rows.table.num_rows
-        self.bytes += rows.table.nbytes
+    def add(self, rows: Rows, size: int) -> None:
+        if rows.table.num_rows:
+            self.parts.append(rows.table)
+        self.plain += rows.plain
+        self.rows += rows.table.num_rows + len(rows.plain)
+        self.bytes += rows.table.nbytes + len(rows.plain) * (PLAIN_BYTES + size)
         if rows.src is not None:
             self.raw[rows.src.partition] = rows.src.offset
+
+    def tables(self) -> list[pa.Table]:
+        """Return the rows as tables."""
+        return [*self.parts, from_rows(self.parts[0].schema, self.plain)] if self.plain else self.parts
 
 
 class LakeAheadError(Exception):
@@ -211,7 +221,7 @@ class DeltaSink:
             await self._bury(record, error)
         else:
             if rows.src is None or await self._is_new(rows.src):
-                pending.add(rows)
+                pending.add(rows, len(record.value or b""))
             else:
                 self._counts["redelivered"] += 1
         self._next = record.offset + 1
@@ -282,7 +292,8 @@ class DeltaSink:
             raw=batch.raw,
         )
         started = time.perf_counter()
-        done = await retry_durable(partial(self._writer.append, batch.parts, source), self._retries)
+        parts = await asyncio.to_thread(batch.tables)
+        done = await retry_durable(partial(self._writer.append, parts, source), self._retries)
         took_s = time.perf_counter() - started
         self._context.observe("commit_seconds", took_s)
         self._last_commit_ms, self._version = round(took_s * 1e3, 3), done.version

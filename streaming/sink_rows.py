@@ -1,7 +1,4 @@
-"""Messages as rows of the bronze tables. Integers become floats by the instrument's scale; absent sides become null.
-
-Columns are built from buffers, because pa.array() imports pandas where it is installed, and a worker must not.
-"""
+"""Messages as rows of the bronze tables. Integers become floats by the instrument's scale; absent sides become null."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,17 +7,16 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.adapters.lake import arrow_schema
+from streaming.columns import LAST_DAY, column, days, floats, integers, strings, texts
 from streaming.transport.client import Record
 from trading.codec import CodecError
 from trading.instruments import InstrumentTable
-from trading.market.batches import ABSENT, QUOTE, TRADE, Array, BarBatch, Dictionary, RawBatch, TickBatch
+from trading.market.batches import QUOTE, TRADE, Array, BarBatch, Dictionary, RawBatch, TickBatch
 from trading.messages import Source
 from trading.schemas import BARS_V1, FRAMES_V1, TICKS_V1
 
 NS_PER_US = 1_000
 NS_PER_DAY = 86_400_000_000_000
-# 2243: far enough, and Python's dates can hold it.
-LAST_DAY = 100_000
 KINDS = {TRADE: "trade", QUOTE: "quote"}
 INTERVALS = {60: "1m", 300: "5m", 900: "15m", 3_600: "1h", 86_400: "1d"}
 
@@ -29,10 +25,14 @@ _TICKS, _BARS, _FRAMES = arrow_schema(TICKS_V1), arrow_schema(BARS_V1), arrow_sc
 
 
 class Rows(NamedTuple):
-    """The rows of one message. `src` is the raw message that it was derived from, None if it is a raw message."""
+    """The rows of one message. `src` is the raw message that it was derived from, None if it is a raw message.
+
+    Where a message is a row or two, `plain` holds them as tuples instead: they become columns together, much cheaper.
+    """
 
     table: pa.Table
     src: Source | None
+    plain: Sequence[tuple[Any, ...]] = ()
 
 
 Convert = Callable[[Record, InstrumentTable], Rows]
@@ -44,21 +44,21 @@ def tick_rows(record: Record, instruments: InstrumentTable) -> Rows:
     price, qty = _scales(batch.instrument, instruments)
     rows = len(batch)
     columns = [
-        _days(batch.session),
-        _column(_TIME, batch.ts_ns // NS_PER_US),
-        _texts(batch.instrument),
+        days(batch.session),
+        column(_TIME, batch.ts_ns // NS_PER_US),
+        texts(batch.instrument),
         _names(batch.kind, KINDS, "kind"),
-        _integers(batch.trade_id),
-        _floats(batch.price, price),
-        _floats(batch.qty, qty),
-        _floats(batch.bid, price),
-        _floats(batch.bid_qty, qty),
-        _floats(batch.ask, price),
-        _floats(batch.ask_qty, qty),
-        _texts(batch.exchange),
-        _texts(batch.condition),
-        _column(pa.int32(), batch.flags.astype(np.int32)),
-        _column(_TIME, np.full(rows, batch.recv_ns // NS_PER_US, np.int64)),
+        integers(batch.trade_id),
+        floats(batch.price, price),
+        floats(batch.qty, qty),
+        floats(batch.bid, price),
+        floats(batch.bid_qty, qty),
+        floats(batch.ask, price),
+        floats(batch.ask_qty, qty),
+        texts(batch.exchange),
+        texts(batch.condition),
+        column(pa.int32(), batch.flags.astype(np.int32)),
+        column(_TIME, np.full(rows, batch.recv_ns // NS_PER_US, np.int64)),
         *_source(batch.src, batch.src_row),
     ]
     return Rows(pa.Table.from_arrays(columns, schema=_TICKS), batch.src)
@@ -69,18 +69,18 @@ def bar_rows(record: Record, instruments: InstrumentTable) -> Rows:
     batch = BarBatch.decode(record.value or b"")
     price, qty = _scales(batch.instrument, instruments)
     columns = [
-        _days(batch.session),
-        _column(_TIME, batch.start_ns // NS_PER_US),
-        _texts(batch.instrument),
+        days(batch.session),
+        column(_TIME, batch.start_ns // NS_PER_US),
+        texts(batch.instrument),
         _names(batch.interval_s, INTERVALS, "interval_s"),
-        _floats(batch.open, price),
-        _floats(batch.high, price),
-        _floats(batch.low, price),
-        _floats(batch.close, price),
-        _floats(batch.volume, qty),
-        _integers(batch.trades),
-        _column(pa.int32(), batch.flags.astype(np.int32)),
-        _column(pa.int32(), batch.revision),
+        floats(batch.open, price),
+        floats(batch.high, price),
+        floats(batch.low, price),
+        floats(batch.close, price),
+        floats(batch.volume, qty),
+        integers(batch.trades),
+        column(pa.int32(), batch.flags.astype(np.int32)),
+        column(pa.int32(), batch.revision),
         *_source(batch.src, np.arange(len(batch), dtype=np.int32)),
     ]
     return Rows(pa.Table.from_arrays(columns, schema=_BARS), batch.src)
@@ -92,10 +92,10 @@ def frame_rows(record: Record, _: InstrumentTable) -> Rows:
     feed, clock_ns, recv_ns = _head(payload) or ("", 0, None)
     received = np.array([(recv_ns or 0) // NS_PER_US], np.int64)
     columns = [
-        _days(np.array([clock_ns // NS_PER_DAY], np.int32)),
-        _column(_TIME, received, np.array([recv_ns is not None])),
-        _strings([feed.encode()], pa.utf8()),
-        _strings([payload], pa.binary()),
+        days(np.array([clock_ns // NS_PER_DAY], np.int32)),
+        column(_TIME, received, np.array([recv_ns is not None])),
+        strings([feed.encode()], pa.utf8()),
+        strings([payload], pa.binary()),
         *_source(Source(record.partition, record.offset), np.zeros(1, np.int32)),
     ]
     return Rows(pa.Table.from_arrays(columns, schema=_FRAMES), None)
@@ -125,47 +125,16 @@ def _scales(ids: Dictionary, instruments: InstrumentTable) -> tuple[Array, Array
     return price[codes], qty[codes]
 
 
-def _column(kind: pa.DataType, values: Array, present: Array | None = None) -> pa.Array:
-    mask = None if present is None or present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [mask, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def _floats(amounts: Array, divisor: Array) -> pa.Array:
-    return _column(pa.float64(), amounts / divisor, amounts != ABSENT)
-
-
-def _integers(values: Array) -> pa.Array:
-    return _column(pa.int64(), values, values != ABSENT)
-
-
-def _days(session: Array) -> pa.Array:
-    if len(session) and not (session.min() >= 0 and session.max() <= LAST_DAY):
-        raise CodecError("BAD_FIELD", f"a session is not between day 0 and day {LAST_DAY}")
-    return _column(pa.date32(), session)
-
-
-def _strings(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
-    ends = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(value) for value in values], out=ends[1:])
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
-
-
-def _texts(column: Dictionary) -> pa.Array:
-    values, codes = column
-    texts = _strings([value.encode() for value in values], pa.utf8())
-    return pa.DictionaryArray.from_arrays(_column(pa.int16(), codes), texts).cast(pa.utf8())
-
-
 def _names(values: Array, names: dict[int, str], field: str) -> pa.Array:
     codes = np.full(len(values), -1, np.int16)
     for place, value in enumerate(names):
         codes[values == value] = place
     if (codes < 0).any():
         raise CodecError("BAD_FIELD", f"{field} {int(values[codes < 0][0])} is not one of {sorted(names)}")
-    return _texts((list(names.values()), codes))
+    return texts((list(names.values()), codes))
 
 
 def _source(src: Source, rows: Any) -> tuple[pa.Array, pa.Array, pa.Array]:
     count = len(rows)
-    partition = _column(pa.int32(), np.full(count, src.partition, np.int32))
-    return partition, _column(pa.int64(), np.full(count, src.offset, np.int64)), _column(pa.int32(), rows)
+    partition = column(pa.int32(), np.full(count, src.partition, np.int32))
+    return partition, column(pa.int64(), np.full(count, src.offset, np.int64)), column(pa.int32(), rows)

@@ -111,7 +111,81 @@ CLEAN_BARS_V1 = Table(
     layer="clean",
     description="The latest revision of every bar of one day.",
 )
-TABLES = (TICKS_V1, BARS_V1, FRAMES_V1, CLEAN_TICKS_V1, CLEAN_BARS_V1)
+JOURNAL_V1 = Table(
+    name="journal_v1",
+    columns=(
+        ("date", "date32"),
+        ("ts", "timestamp"),
+        ("account", "string"),
+        ("account_seq", "int64"),
+        ("seq", "int64"),
+        ("generation", "int64"),
+        ("cause", "string"),
+        ("kinds", "string"),
+        ("events", "int32"),
+        ("stale", "bool"),
+        ("prev_hash", "string"),
+        ("hash", "string"),
+        ("payload", "binary"),
+        *_SOURCE,
+    ),
+    partition_by="date",
+    key=("src_partition", "src_offset"),
+    layer="bronze",
+    description="Every journal record, byte for byte, so that the hash chain can be verified. date is UTC.",
+)
+# Exact: integers in the instrument's scales, cash in 1e-9 of the account's currency.
+FILLS_V1 = Table(
+    name="fills_v1",
+    columns=(
+        ("date", "date32"),
+        ("ts", "timestamp"),
+        ("account", "string"),
+        ("instrument", "string"),
+        ("order_id", "string"),
+        ("side", "string"),
+        ("venue", "string"),
+        ("trade_id", "string"),
+        ("qty", "int64"),
+        ("price", "int64"),
+        ("qty_scale", "int32"),
+        ("price_scale", "int32"),
+        ("cost", "int64"),
+        ("fee", "int64"),
+        ("overfill", "int64"),
+        ("late", "bool"),
+        ("liquidity", "string"),
+        ("status", "string"),
+        ("seq", "int64"),
+        *_SOURCE,
+    ),
+    partition_by="date",
+    key=("account", "venue", "trade_id"),
+    layer="bronze",
+    description="Executions as the owner applied them, each once; cost is positive for a buy.",
+)
+POSITIONS_V1 = Table(
+    name="positions_v1",
+    columns=(
+        ("date", "date32"),
+        ("ts", "timestamp"),
+        ("account", "string"),
+        ("instrument", "string"),
+        ("qty", "int64"),
+        ("qty_scale", "int32"),
+        ("cost", "int64"),
+        ("realised", "int64"),
+        ("fees", "int64"),
+        ("cash", "int64"),
+        ("seq", "int64"),
+        *_SOURCE,
+    ),
+    partition_by="date",
+    key=("src_partition", "src_offset", "src_row"),
+    layer="bronze",
+    description="Position and cash of the account after each fill; instrument is empty where only cash has moved.",
+)
+TABLES = (TICKS_V1, BARS_V1, FRAMES_V1, JOURNAL_V1, FILLS_V1, POSITIONS_V1, CLEAN_TICKS_V1, CLEAN_BARS_V1)
 
 # The order path. All of these have the same number of partitions, so that one worker owns an account on each of them.
 ORDERS_COMMANDS = Topic(name="orders.commands", key="account", schema="orders.commands/1", partitions="orders")

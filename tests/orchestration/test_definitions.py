@@ -93,7 +93,7 @@ def _load(folder: Path) -> None:
         [sys.executable, "-c", code], cwd=folder, env={}, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr[-2_000:]
-    assert done.stdout.strip() == "12"
+    assert done.stdout.strip() == "17"
 
 
 def test_they_load_from_an_installed_package_in_an_empty_environment(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ DAY = date(2024, 3, 1)
 
 def test_a_trade_and_a_quote() -> None:
     """Each has its own sides, in the scale of its instrument; absent sides are null."""
-    table, src = tick_rows(record(ticks(7, 2).encode()), CATALOGUE)
+    table, src, _ = tick_rows(record(ticks(7, 2).encode()), CATALOGUE)
     assert src == Source(0, 7)
     assert table.schema.equals(arrow_schema(TICKS_V1))
     trade, quote = table.to_pylist()
@@ -58,7 +58,7 @@ def test_a_trade_and_a_quote() -> None:
 
 def test_bars_of_every_interval() -> None:
     """Intervals have names; a bar without trades has no prices; the row is the bar's place in the message."""
-    table, src = bar_rows(record(bars(3).encode()), CATALOGUE)
+    table, src, _ = bar_rows(record(bars(3).encode()), CATALOGUE)
     assert src == Source(0, 3)
     assert table.schema.equals(arrow_schema(BARS_V1))
     assert table["interval"].to_pylist() == list(INTERVALS.values()) == ["1m", "5m", "15m", "1h", "1d"]
@@ -83,7 +83,7 @@ def test_bars_of_every_interval() -> None:
 def test_a_frame_is_kept_byte_for_byte() -> None:
     """With its feed, its date by the feed's clock, and the time it was received."""
     payload = frame(5).encode()
-    table, src = frame_rows(record(payload, 9, "ticks.raw", 2), CATALOGUE)
+    table, src, _ = frame_rows(record(payload, 9, "ticks.raw", 2), CATALOGUE)
     assert src is None
     assert table.schema.equals(arrow_schema(FRAMES_V1))
     assert table.to_pylist() == [

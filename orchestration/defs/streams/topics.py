@@ -3,13 +3,15 @@
 import dagster as dg
 
 from orchestration.catalog import OWNER, STREAMS, feed_key, topic_key
-from trading.schemas import BARS, DEADLETTER, PRICES, TICKS, TICKS_RAW, Topic
+from trading.schemas import BARS, DEADLETTER, ORDERS_COMMANDS, ORDERS_JOURNAL, PRICES, TICKS, TICKS_RAW, Topic
 
 _ABOUT = {
     TICKS_RAW.name: "Frames of the feed as the gateway received them, in Arrow batches of up to 1,000 ticks.",
     TICKS.name: "Normalised trades and quotes: validated, deduplicated, integer amounts, flagged.",
     BARS.name: "Closed bars of 1m, 5m, 15m, 1h and 1d. A late tick makes a new revision, never a silent edit.",
     PRICES.name: "The newest bid, ask and last of each instrument, conflated to 100 ms.",
+    ORDERS_COMMANDS.name: "The one input of the owners: commands of strategies and tools, and reports of venues.",
+    ORDERS_JOURNAL.name: "One record for each command that was decided, chained by hash: the truth of the order path.",
     DEADLETTER.name: "Everything that was refused, with a stable code and the place where it can be read again.",
 }
 
@@ -35,7 +37,7 @@ def _topic(topic: Topic, cause: dg.AssetKey) -> dg.AssetSpec:
 
 @dg.definitions
 def topics() -> dg.Definitions:
-    """Return the feed and the five topics of market data."""
+    """Return the feed, the topics of market data, and those of the order path that people read."""
     feed = dg.AssetSpec(
         feed_key(),
         group_name=STREAMS,
@@ -45,4 +47,5 @@ def topics() -> dg.Definitions:
         tags={"stage": STREAMS},
     )
     derived = [_topic(topic, topic_key(TICKS_RAW)) for topic in (TICKS, BARS, PRICES, DEADLETTER)]
-    return dg.Definitions(assets=[feed, _topic(TICKS_RAW, feed_key()), *derived])
+    orders = [_topic(ORDERS_COMMANDS, topic_key(BARS)), _topic(ORDERS_JOURNAL, topic_key(ORDERS_COMMANDS))]
+    return dg.Definitions(assets=[feed, _topic(TICKS_RAW, feed_key()), *derived, *orders])

@@ -11,7 +11,7 @@ from orchestration.home import Home
 from orchestration.lake_io import LakeIO
 from orchestration.observe import Cursor, feed_figures, topic_ends, topic_figures
 from orchestration.report import evaluation
-from trading.schemas import TICKS_V1, TOPICS
+from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS_V1, TOPICS
 
 EVERY_S = 60
 DATA_VERSION = "dagster/data_version"
@@ -38,7 +38,7 @@ def watch_streams(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorR
     events: list[Event] = list(tables)
     if page is not None:
         events.append(dg.AssetObservation(feed_key(), metadata=dict(feed_figures(raw))))
-        for topic in TOPICS:
+        for topic in (*TOPICS, ORDERS_COMMANDS, ORDERS_JOURNAL):
             figures = topic_figures(raw, topic.name, before, now_s)
             events.append(dg.AssetObservation(topic_key(topic), metadata=dict(figures)))
     if live:

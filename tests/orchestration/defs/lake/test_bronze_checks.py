@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from deltalake import write_deltalake
 
-from orchestration.catalog import table_key
+from orchestration.catalog import by_layer, table_key
 from orchestration.defs.lake.bronze_checks import bronze_checks
 from orchestration.home import Home
 from streaming.adapters.lake import Lake, SourceRange
@@ -20,7 +20,7 @@ NOBODY = 1
 
 def _check(home: Path, port: int = NOBODY) -> dict[str, bool]:
     checks: Any = bronze_checks()
-    assets = [dg.AssetSpec(table_key(table)) for table in (TICKS_V1, BARS_V1, FRAMES_V1)]
+    assets = [dg.AssetSpec(table_key(table)) for table in by_layer("bronze")]
     definitions = dg.Definitions(
         assets=assets, asset_checks=checks.asset_checks, resources={"home": Home(root=str(home), port=port)}
     )
@@ -39,7 +39,7 @@ def _failed(home: Path, port: int = NOBODY) -> set[str]:
 
 def test_a_sound_lake_and_an_empty_one_pass(tmp_path: Path) -> None:
     checks = _check(tmp_path)
-    assert len(checks) == 10
+    assert len(checks) == 19
     fill(tmp_path)
     assert _failed(tmp_path) == set()
 

@@ -1,0 +1,69 @@
+"""Arrow columns from buffers, because pa.array() imports pandas where it is installed, and a worker must not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trading.codec import CodecError
+from trading.market.batches import ABSENT, Array, Dictionary
+
+# 2243: far enough, and Python's dates can hold it.
+LAST_DAY = 100_000
+
+
+def column(kind: pa.DataType, values: Array, present: Array | None = None) -> pa.Array:
+    """Return numbers as a column of one kind; null where not `present`."""
+    mask = None if present is None or present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [mask, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def floats(amounts: Array, divisor: Array) -> pa.Array:
+    """Return integer amounts as floats; null where absent."""
+    return column(pa.float64(), amounts / divisor, amounts != ABSENT)
+
+
+def integers(values: Array) -> pa.Array:
+    """Return integers; null where absent."""
+    return column(pa.int64(), values, values != ABSENT)
+
+
+def days(session: Array) -> pa.Array:
+    """Return session days as dates; raise `CodecError` for one that no date can hold."""
+    if len(session) and not (session.min() >= 0 and session.max() <= LAST_DAY):
+        raise CodecError("BAD_FIELD", f"a session is not between day 0 and day {LAST_DAY}")
+    return column(pa.date32(), session)
+
+
+def strings(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
+    """Return bytes as a column of strings or binaries."""
+    ends = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(value) for value in values], out=ends[1:])
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
+
+
+def texts(coded: Dictionary) -> pa.Array:
+    """Return a dictionary column as plain strings."""
+    values, codes = coded
+    texts = strings([value.encode() for value in values], pa.utf8())
+    return pa.DictionaryArray.from_arrays(column(pa.int16(), codes), texts).cast(pa.utf8())
+
+
+def from_rows(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Return rows of plain values, none absent: times in us, dates in days since 1970, texts and bytes."""
+    columns = [_plain(field.type, [row[place] for row in rows]) for place, field in enumerate(schema)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _plain(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
+    if pa.types.is_string(kind):
+        return strings([value.encode() for value in values], kind)
+    if pa.types.is_binary(kind):
+        return strings(values, kind)
+    if pa.types.is_date32(kind):
+        return days(np.array(values, np.int32))
+    if pa.types.is_boolean(kind):
+        bits = np.packbits(np.array(values, np.bool_), bitorder="little")
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(bits)])
+    return column(kind, np.array(values, np.int32 if kind == pa.int32() else np.int64))

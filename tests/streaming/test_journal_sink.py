@@ -1,0 +1,71 @@
+"""Sinks of the journal: each record once however often they restart, and nothing of a fenced-off owner."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from streaming.adapters.lake import Lake
+from streaming.flow import FlowContext
+from streaming.journal_rows import Fills, Journal, Positions
+from streaming.journal_sink import JournalSink
+from tests.streaming.journal_records import FILLS, broker_of, context_of, drain, records
+from trading.codec import decode
+from trading.messages import DeadLetter
+from trading.orders.journal import append_fence, verify
+from trading.schemas import DEADLETTER, FILLS_V1, JOURNAL_V1, ORDERS_JOURNAL, POSITIONS_V1
+
+
+def sinks(context: FlowContext) -> list[JournalSink]:
+    """Return the three sinks of the first partition."""
+    make = partial(JournalSink, context, ORDERS_JOURNAL.name, 0)
+    return [
+        make(table=JOURNAL_V1, rows=Journal),
+        make(table=FILLS_V1, rows=Fills),
+        make(table=POSITIONS_V1, rows=Positions),
+    ]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 8, 10])
+async def test_a_restart_at_any_record_changes_nothing(tmp_path: Path, cut: int) -> None:
+    payloads, state = records()
+    broker = await broker_of(payloads[:cut])
+    for sink in sinks(context_of(tmp_path, broker)):
+        await drain(sink, broker)
+    await broker.append(ORDERS_JOURNAL.name, 0, [(b"a", payload) for payload in payloads[cut:]])
+    for sink in sinks(context_of(tmp_path, broker)):
+        assert await drain(sink, broker) == len(payloads)
+    lake = Lake(tmp_path / "lake")
+    journal = lake.read(JOURNAL_V1).sort_by("seq")
+    assert verify(journal["payload"].to_pylist()) == (state.seq, state.hash)
+    assert lake.rows(FILLS_V1) == FILLS
+    positions = lake.read(POSITIONS_V1).sort_by("seq").to_pylist()
+    assert (len(positions), positions[-1]["cash"]) == (FILLS + 1, state.accounts["a"].exposure.cash)
+    for table in (JOURNAL_V1, FILLS_V1, POSITIONS_V1):
+        assert lake.range_faults(table) == []
+
+
+async def test_what_a_fenced_off_owner_left_counts_for_nothing(tmp_path: Path) -> None:
+    payloads, state = records()
+    whole = [*payloads[:6], None, append_fence(state, "next", 1), *payloads[6:]]
+    broker = await broker_of(whole[:8])
+    for sink in sinks(context_of(tmp_path, broker)):
+        await drain(sink, broker)
+    await broker.append(ORDERS_JOURNAL.name, 0, [(b"a", payload) for payload in whole[8:]])
+    for sink in sinks(context_of(tmp_path, broker)):
+        await drain(sink, broker)
+    lake = Lake(tmp_path / "lake")
+    assert lake.read(JOURNAL_V1)["stale"].to_pylist().count(True) == len(payloads) - 6
+    assert lake.rows(JOURNAL_V1) == len(whole) - 1
+    assert lake.rows(FILLS_V1) == 0
+    assert lake.rows(POSITIONS_V1) == 1
+
+
+async def test_an_unreadable_record_becomes_a_dead_letter(tmp_path: Path) -> None:
+    broker = await broker_of([records()[0][0], b'{"kind":"order_filled"'])
+    for sink in sinks(context_of(tmp_path, broker)):
+        await drain(sink, broker)
+    letters = [decode(record.value or b"", DeadLetter) for record in broker.records[DEADLETTER.name, 0]]
+    assert [letter.rejects[0].code for letter in letters] == ["CORRUPT"] * 3
+    again = sinks(context_of(tmp_path, broker))[2]
+    assert await again.open() == 2
