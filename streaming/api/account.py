@@ -42,6 +42,7 @@ class Account(msgspec.Struct, frozen=True):
     non_marginable_buying_power: str
     long_market_value: str
     short_market_value: str
+    position_market_value: str
     initial_margin: str
     maintenance_margin: str
     last_maintenance_margin: str
@@ -180,6 +181,7 @@ async def account(call: Call) -> Account:
             non_marginable_buying_power=_cash(max(0, min(sums.cash, sums.equity - sums.gross))),
             long_market_value=_cash(sums.long),
             short_market_value=_cash(sums.short),
+            position_market_value=_cash(sums.long + sums.short),
             initial_margin=_cash(margin),
             maintenance_margin=kept,
             last_maintenance_margin=kept,
