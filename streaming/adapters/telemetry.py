@@ -44,12 +44,24 @@ _COUNTERS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("rows", "trade_rows", "Rows written to the lake.", {}),
     ("commits", "trade_commits", "Commits to the lake.", {}),
     ("retries", "trade_retries", "Repeated durable effects.", {}),
+    ("commands", "trade_commands", "Commands by what became of them.", {"outcome": "decided"}),
+    ("repeated", "trade_commands", "", {"outcome": "repeated"}),
+    ("records", "trade_journal_records", "Records put to the journal.", {}),
+    ("take_overs", "trade_take_overs", "Times that a partition was taken over.", {}),
+    ("lost", "trade_partitions_lost", "Times that a partition was lost by a refused or failed write.", {}),
+    ("skipped", "trade_stale_records", "Journal records of an owner that was fenced off.", {}),
+    ("snapshots", "trade_snapshots", "Snapshots of a partition.", {}),
+    ("audits", "trade_audits", "Runs of the conservation audit.", {}),
 )
 _GAUGES = (
     ("pending_rows", "trade_pending_rows", "Rows that wait for their commit."),
     ("last_commit_ms", "trade_last_commit_ms", "Duration of the last commit to the lake."),
     ("version", "trade_table_version", "Version of the Delta table."),
     ("queued", "trade_queued_records", "Records that wait for their processor."),
+    ("owned", "trade_partition_owned", "1 while the partition takes commands."),
+    ("audit_differences", "trade_audit_differences", "What did not add up in the last conservation audit."),
+    ("take_over_ms", "trade_take_over_ms", "Duration of the last take-over."),
+    ("snapshot_stall_ms", "trade_snapshot_stall_ms", "How long the last snapshot held up the partition."),
 )
 _STATES = ("starting", "ready", "draining", "stopped", "failed")
 

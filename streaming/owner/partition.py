@@ -73,7 +73,7 @@ class Partition:
         self._snapshot_seq, self._snapshot_s = 0, 0.0
         self._audit_s, self._renewed_s = 0.0, 0.0
         self._counts = dict.fromkeys(
-            ("commands", "records", "duplicates", "lost", "take_overs", "skipped", "snapshots", "audits"), 0
+            ("commands", "records", "repeated", "lost", "take_overs", "skipped", "snapshots", "audits"), 0
         )
         self._seen: dict[str, Any] = {"audit_differences": 0}
         self._waiting: dict[str, Any] | None = None
@@ -108,7 +108,7 @@ class Partition:
     def take(self, offset: int, command: AnyCommand) -> None:
         """Decide a command of the input topic, unless it has been worked already; wait with `settle`."""
         if is_worked(self._ready_state(), ORDERS_COMMANDS.name, self.number, offset):
-            self._counts["duplicates"] += 1
+            self._counts["repeated"] += 1
             return
         self._decide(command, f"{ORDERS_COMMANDS.name}:{self.number}:{offset}", keep_cause=True)
 

@@ -137,3 +137,12 @@ def test_observations_have_buckets_from_a_tenth_of_a_millisecond() -> None:
     assert 'trade_commit_seconds_bucket{le="0.00025",role="sink-ticks"} 1.0' in text
     with pytest.raises(KeyError):
         observe("other", 1.0)
+
+
+def test_the_audit_and_the_state_of_a_partition_are_metrics() -> None:
+    stats = {"owned": True, "audit_differences": 2, "commands": 7, "repeated": 1, "lost": 3}
+    page = Metrics(lambda: {"flows": {"orders": {"0": stats}}}).render().decode()
+    assert 'trade_audit_differences{partition="0",role="orders"} 2.0' in page
+    assert 'trade_partition_owned{partition="0",role="orders"} 1.0' in page
+    assert 'trade_commands_total{outcome="repeated",partition="0",role="orders"} 1.0' in page
+    assert 'trade_partitions_lost_total{partition="0",role="orders"} 3.0' in page

@@ -83,7 +83,7 @@ async def test_a_command_that_comes_again_is_skipped_even_when_it_had_no_effect(
         await place.house.execute(submit("c1"), "http-1")
         await lane_of(place).process(nothing_to_cancel)
         assert await place.house.read(ACCOUNT, lambda s: s.orders[oid("c1")].status) == "pending_new"
-        assert lane_of(place).stats()["duplicates"] == 1
+        assert lane_of(place).stats()["repeated"] == 1
 
 
 async def test_an_unreadable_command_becomes_a_dead_letter(tmp_path: Path) -> None:
