@@ -47,6 +47,7 @@ class BacktestDesk:
         self._close_ns = 0
         self._versions = 0
         self._pointed = 0
+        self._seen: tuple[int, int, int | None, int | None] | None = None
         self._view = MarketView(self.venue.instruments, model=self._model)
 
     def open_account(self, ts_ns: int) -> None:
@@ -80,6 +81,7 @@ class BacktestDesk:
             turns += 1
             if turns > MAX_TURNS:
                 raise BacktestError("STRATEGY_LOOP", f"more than {MAX_TURNS} answers to one message")
+            self._refresh()
             answers = self._execute(commands)
             if arrive_ns is not None:
                 answers += self._execute(self.venue.advance(arrive_ns))
@@ -120,6 +122,14 @@ class BacktestDesk:
 
     def look(self, mark: int, ts_ns: int, bid: int | None, ask: int | None) -> None:
         """Let the gate see this market from now on."""
+        self._seen = (mark, ts_ns, bid, ask)
+
+    def _refresh(self) -> None:
+        """Make the view of what was seen last: only what the strategy asks for is checked against it."""
+        if self._seen is None:
+            return
+        mark, ts_ns, bid, ask = self._seen
+        self._seen = None
         if self.instrument.calendar != ALWAYS_OPEN and ts_ns >= self._close_ns:
             self._close_ns = next_close_ns(self.instrument.calendar, ts_ns)
             self._closes = {self.instrument.calendar: self._close_ns}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat, starmap
+from itertools import chain, repeat, starmap
 
 import numpy as np
 
@@ -51,8 +51,11 @@ class BarSeries:
         return len(self.ts_ns)
 
     def rows(self) -> Iterator[Bar]:
-        """Yield the bars one by one."""
+        """Return the bars one by one."""
+        return chain.from_iterable(self._parts())
+
+    def _parts(self) -> Iterator[Iterator[Bar]]:
         columns = (self.start_ns, self.ts_ns, self.open, self.high, self.low, self.close, self.volume)
         for first in range(0, len(self), PART_ROWS):
             part = [column[first : first + PART_ROWS].tolist() for column in columns]
-            yield from starmap(Bar, zip(repeat(self.instrument), *part, strict=False))
+            yield starmap(Bar, zip(repeat(self.instrument), *part, strict=False))

@@ -1,7 +1,7 @@
 """What a strategy may do: order, cancel, and look at what it has. Commands come out, and nothing else happens here.
 
-`net` is the position as if every open order were filled. It counts an order from the moment it is asked for, so a
-strategy that looks at it does not order twice while an answer is on its way.
+`net` is the position in each instrument as if every open order were filled. It counts an order from the moment it is
+asked for, so a strategy that looks at it does not order twice while an answer is on its way.
 """
 
 from collections import OrderedDict
@@ -72,7 +72,7 @@ class Context:
         self.message: Message = Start(0)
         self.commands: list[ClientCommand] = []
         self.positions: dict[str, int] = {}
-        self.net: dict[str, int] = {}
+        self.net = {instrument.id: 0 for instrument in instruments}
         # Order id -> (instrument, what is left, signed).
         self._open: dict[str, tuple[str, int]] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
@@ -145,7 +145,7 @@ class Context:
 
     def _take(self, order: str, instrument: str, qty: int) -> None:
         self._open[order] = (instrument, qty)
-        self.net[instrument] = self.net.get(instrument, 0) + qty
+        self.net[instrument] += qty
 
     def _filled(self, event: OrderFilled) -> bool:
         order, instrument = event.order, event.instrument
@@ -157,7 +157,7 @@ class Context:
         left = known[1] if known is not None else 0
         taken = min(abs(qty), abs(left))
         taken = taken if qty > 0 else -taken
-        self.net[instrument] = self.net.get(instrument, 0) + qty - taken
+        self.net[instrument] += qty - taken
         if known is not None:
             self._open[order] = (instrument, left - taken)
             if event.to in TERMINAL:

@@ -61,7 +61,7 @@ class MeanReversion:
             self._sum -= oldest
             self._squares -= oldest * oldest
         away = window * close - self._sum
-        net = context.net.get(self._name, 0)
+        net = context.net[self._name]
         if net:
             # Back at the average or beyond it: what was expected has happened.
             if away * net >= 0:

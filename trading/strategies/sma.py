@@ -28,16 +28,17 @@ class SmaParameters(msgspec.Struct, frozen=True, kw_only=True):
 class SmaCross:
     """Holds `qty` while the fast average is above the slow one."""
 
-    __slots__ = ("_closes", "_fast", "_fast_sum", "_name", "_place", "_qty", "_seen", "_slow", "_slow_sum",
-                 "parameters")  # fmt: skip
+    __slots__ = ("_ahead", "_closes", "_fast", "_least", "_name", "_place", "_qty", "_seen", "_slow", "parameters")
 
     def __init__(self, parameters: SmaParameters) -> None:
         self.parameters = parameters
         self._name = parameters.instrument
         self._fast, self._slow = parameters.fast, parameters.slow
         self._closes = [0] * parameters.slow
-        self._place = self._seen = self._fast_sum = self._slow_sum = 0
-        self._qty = 0
+        # sum_fast * slow - sum_slow * fast, kept up to date as one number.
+        self._ahead = self._place = self._seen = self._qty = 0
+        # The smallest position that a fast average below the slow one brings down.
+        self._least = 0 if parameters.short else 1
 
     def on_start(self, context: Context) -> None:
         """Read the size in the instrument's scale."""
@@ -47,22 +48,19 @@ class SmaCross:
         """Move both sums by one close and bring the position to the side that they show."""
         if bar.instrument != self._name:
             return
-        closes, place, slow = self._closes, self._place, self._slow
-        close = bar.close
+        closes, place, fast, slow, close = self._closes, self._place, self._fast, self._slow, bar.close
         # A negative index reaches the close of `fast` bars ago in the ring.
-        self._fast_sum = fast_sum = self._fast_sum + close - closes[place - self._fast]
-        self._slow_sum = slow_sum = self._slow_sum + close - closes[place]
+        ahead = self._ahead + close * (slow - fast) - closes[place - fast] * slow + closes[place] * fast
+        self._ahead = ahead
         closes[place] = close
         place += 1
         self._place = 0 if place == slow else place
         if self._seen < slow - 1:
             self._seen += 1
-            return
-        ahead = fast_sum * slow - slow_sum * self._fast
-        if ahead > 0:
-            if context.net.get(self._name, 0) <= 0:
+        elif ahead > 0:
+            if context.net[self._name] <= 0:
                 self._go(context, self._qty)
-        elif ahead < 0 and context.net.get(self._name, 0) >= (0 if self.parameters.short else 1):
+        elif ahead < 0 and context.net[self._name] >= self._least:
             self._go(context, -self._qty if self.parameters.short else 0)
 
     def on_tick(self, context: Context, tick: Tick) -> None:
@@ -72,4 +70,4 @@ class SmaCross:
         """Pass over fills: the context counts them."""
 
     def _go(self, context: Context, target: int) -> None:
-        context.submit(self._name, target - context.net.get(self._name, 0))
+        context.submit(self._name, target - context.net[self._name])

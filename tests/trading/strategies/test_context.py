@@ -111,7 +111,7 @@ def test_after_a_restart_accepted_orders_of_the_strategy_are_known_again() -> No
     (accepted,) = b.step(state, asked(before))
     assert isinstance(accepted, OrderAccepted)
     follow(after, accepted, accepted, *b.step(state, b.submit()))
-    assert after.net == {NAME: 10}
+    assert after.net == dict.fromkeys(b.NAMES, 0) | {NAME: 10}
 
 
 def test_only_so_many_ended_orders_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
