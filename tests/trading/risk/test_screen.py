@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,3 +125,20 @@ def test_an_exception_in_the_screen_refuses(monkeypatch: pytest.MonkeyPatch) -> 
     answer = gate.check(made(), account.exposure, account.limits, state.controls, market(T0 + S))
     assert isinstance(answer, Refused)
     assert answer.code == "RISK_FAILED"
+
+
+def test_a_kill_switch_or_a_replacement_is_left_to_the_rules() -> None:
+    state = usual()
+    draft = made()
+    assert screened(state, draft, market())[0]
+    assert screened(state, msgspec.structs.replace(draft, replacing=True), market())[0] == 0
+    state.controls.killed = True
+    assert screened(state, draft, market())[0] == 0
+
+
+@pytest.mark.parametrize(("side", "price"), [("buy", "99"), ("sell", "105")])
+def test_open_orders_count_as_filled(side: str, price: str) -> None:
+    state = desk(max_position_qty="15")
+    step(state, submit("before", side=side, limit_price=price))
+    assert screened(state, made(side=side, limit_price=price, qty="5"), market())[0]
+    assert screened(state, made(side=side, limit_price=price, qty="6"), market())[0] == 0
