@@ -31,6 +31,8 @@ class Bench(StrEnum):
     SINK = "sink"
     TRANSPORT = "transport"
     NORMALIZE = "normalize"
+    CORE = "core"
+    RISK = "risk"
     BACKTEST = "backtest"
 
 
@@ -124,7 +126,7 @@ def backtest(
     cash: Annotated[str, typer.Option(help="Cash at the start.")] = "1000000",
     fee_bps: Annotated[float, typer.Option(help="Fee of a fill in basis points of its value.")] = 10.0,
     participation: Annotated[float, typer.Option(min=0.0001, max=1.0, help="Share of the volume that is ours.")] = 1.0,
-    half_spread: Annotated[int, typer.Option(min=0, help="bid-ask without quotes: half spread in price units.")] = 1,
+    half_spread: Annotated[int, typer.Option(min=0, help="bid-ask without quotes: half spread in ticks.")] = 1,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
     config: Config = None,
     as_json: Json = False,
