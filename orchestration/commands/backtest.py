@@ -30,7 +30,7 @@ Fills = Literal["next-open", "same-close", "bid-ask"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line asks for. Absent parameters are the strategy's own."""
+    """What the command line asks for. Absent parameters are the strategy's own; `half_spread` is in ticks."""
 
     strategy: str
     data: str
@@ -82,14 +82,15 @@ def _recorded(options: Options) -> Recorded:
 
 def _result(options: Options, recorded: Recorded) -> Result:
     fee_ppm = round(options.fee_bps * 100)
+    half_spread = options.half_spread * recorded.instrument.tick
     terms = Terms(
         cash=options.cash,
-        convention=convention(options.fills, options.half_spread),
+        convention=convention(options.fills, half_spread),
         models=Models(
             fill=Participation(round(options.participation * 10_000)),
             fees=PpmFee(maker_ppm=fee_ppm, taker_ppm=fee_ppm),
         ),
-        half_spread=options.half_spread,
+        half_spread=half_spread,
     )
     given = {name: value for name, value in options.parameters.items() if value is not None}
     strategy = make_strategy(options.strategy, given | {"instrument": recorded.instrument.id})

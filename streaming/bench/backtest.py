@@ -130,9 +130,16 @@ def _beside(figures: dict[str, Any], peers: Sequence[dict[str, Any]]) -> dict[st
         "peer_final_equity": equity,
         "equal": equal,
         "ratio": round(ratio, 2),
+        "cpu_ratio": _cpu_ratio(figures, peers),
         "bar_ratio": 1.0,
         "passed": figures["passed"] and equal and ratio >= 1.0,
     }
+
+
+def _cpu_ratio(figures: dict[str, Any], peers: Sequence[dict[str, Any]]) -> float | None:
+    """Return the peer's CPU time over ours, None if it does not tell: steadier than time on a busy machine."""
+    spent = [float(found["cpu_s"]) for found in peers if found.get("cpu_s")]
+    return round(statistics.median(spent) / figures["cpu_s"], 2) if spent and figures["cpu_s"] else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

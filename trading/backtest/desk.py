@@ -5,6 +5,7 @@ venue reports comes back as a command. With a journal, each command is sealed as
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from trading.backtest.series import BacktestError
 from trading.backtest.terms import ACTOR, Terms, assumed_model, default_limits
@@ -38,6 +39,12 @@ class BacktestDesk:
         self.orders: list[OrderAccepted] = []
         self.fills: list[OrderFilled] = []
         self.refusals: list[OrderRefused | CommandRefused] = []
+        self._keep: dict[type, Callable[[Any], None]] = {
+            OrderAccepted: self.orders.append,
+            OrderFilled: self.fills.append,
+            OrderRefused: self.refusals.append,
+            CommandRefused: self.refusals.append,
+        }
         # (time, cash, position) after each moment with fills: the account is constant in between.
         self.points: list[tuple[int, int, int]] = []
         self.terms = terms
@@ -101,22 +108,20 @@ class BacktestDesk:
 
     def _execute(self, commands: Iterable[AnyCommand]) -> list[AnyCommand]:
         """Work commands one by one; return what the strategy asks for in answer."""
+        state, view, journal, tell, keep = self.state, self._view, self._journal, self.venue.apply, self._keep
         answers: list[AnyCommand] = []
         for command in commands:
-            events = decide(self.state, command, self._view)
-            if self._journal is not None:
-                self._journal(append(self.state, command.account, "backtest", command.ts_ns, events))
+            events = decide(state, command, view)
+            if journal is not None:
+                journal(append(state, command.account, "backtest", command.ts_ns, events))
             else:
                 for event in events:
-                    evolve(self.state, event)
+                    evolve(state, event)
             for event in events:
-                self.venue.apply(event)
-                if isinstance(event, OrderFilled):
-                    self.fills.append(event)
-                elif isinstance(event, OrderAccepted):
-                    self.orders.append(event)
-                elif isinstance(event, OrderRefused | CommandRefused):
-                    self.refusals.append(event)
+                tell(event)
+                kept = keep.get(type(event))
+                if kept is not None:
+                    kept(event)
             answers += self.runner.events(events)
         return answers
 

@@ -9,7 +9,10 @@ import pytest
 
 from orchestration.commands.backtest import Options, run
 from orchestration.commands.failure import EXIT_CONFIG, CommandError
-from tests.orchestration import market_files
+from orchestration.lake_io import LakeIO
+from streaming.adapters.lake import Lake
+from tests.orchestration import lakes, market_files
+from trading.schemas import CLEAN_BARS_V1
 
 SMA = Options(
     strategy="sma",
@@ -56,6 +59,17 @@ def test_a_table_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert f"report: {report}" in printed.out
     assert "split" in printed.err
     assert "reversion on SPY.US, next-open" in report.read_text()
+
+
+def test_the_lake_of_the_data_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADE_HOME", str(tmp_path))
+    rows = lakes.table_of(CLEAN_BARS_V1, lakes.bars(lakes.ticks()))
+    LakeIO(Lake(tmp_path / "lake")).replace(CLEAN_BARS_V1, lakes.DAY, rows)
+    plain = shown(capsys, replace(SMA, data="lake", symbol="BTC-USD.SIM", parameters={"fast": 2, "slow": 3}))
+    assert (plain["instrument"], plain["marks"]) == ("BTC-USD.SIM", lakes.MINUTES)
+    assert int(str(plain["fills"])) > 0
 
 
 def test_what_the_gate_refuses_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

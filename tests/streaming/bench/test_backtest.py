@@ -26,10 +26,17 @@ def test_a_small_run_reports_and_has_no_refusals() -> None:
 @pytest.mark.parametrize(("extra", "cents", "passed"), [(0, 0.0, True), (1, 0.0, False), (0, 0.02, False)])
 def test_a_peer_must_agree_on_fills_and_on_the_cent(tmp_path: Path, extra: int, cents: float, passed: bool) -> None:
     mine = backtest.measure(2_000, "same-close", rounds=1)
-    says = {"peer": "p", "bars_per_s": 1, "fills": mine["fills"] + extra, "final_equity": mine["final_equity"] + cents}
+    says = {
+        "peer": "p",
+        "bars_per_s": 1,
+        "cpu_s": 1e6,
+        "fills": mine["fills"] + extra,
+        "final_equity": mine["final_equity"] + cents,
+    }
     figures = backtest.measure(2_000, "same-close", rounds=1, command=peer(tmp_path, **says))
     assert (figures["equal"], figures["passed"]) == (passed, passed)
     assert figures["ratio"] > 1
+    assert figures["cpu_ratio"] > 1
 
 
 def test_a_slower_run_than_the_peer_fails_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
