@@ -101,7 +101,7 @@ class OrderSettings(Section):
 
     partitions: Annotated[int, Field(ge=1, le=64)] = 4
     snapshot_s: Annotated[float, Field(gt=0, le=3_600)] = 30.0
-    snapshot_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    snapshot_records: Annotated[int, Field(ge=1, le=100_000)] = 2_000
     produce_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     url: str = ""
 
@@ -123,6 +123,20 @@ class RouteSettings(Section):
     max_orders_per_s: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     burst: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     paper: PaperSettings = PaperSettings()
+
+
+class StrategySettings(Section):
+    """The strategy that the role `strategy` runs: one of `trading.strategies.catalog`, in one account.
+
+    It is told of closed bars of one interval, of ticks too if it asks. `id` marks its orders; empty means its name.
+    """
+
+    name: str = "sma"
+    id: Annotated[str, Field(max_length=64)] = ""
+    account: Annotated[str, Field(min_length=1, max_length=128)] = "paper"
+    interval: Literal["1m", "5m", "15m", "1h", "1d"] = "1m"
+    ticks: bool = False
+    parameters: dict[str, Any] = {"instrument": "BTC-USD.SIM", "fast": 10, "slow": 30, "qty": "0.01"}
 
 
 class HttpSettings(Section):
@@ -195,6 +209,7 @@ class Settings(BaseSettings):
     sink: SinkSettings = SinkSettings()
     orders: OrderSettings = OrderSettings()
     route: RouteSettings = RouteSettings()
+    strategy: StrategySettings = StrategySettings()
     http: HttpSettings = HttpSettings()
     api: ApiSettings = ApiSettings()
     start: StartSettings = StartSettings()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streaming.api.server import HttpServer
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
-KNOWN = (*ROLES, "orders", "route", "sink-journal", "sink-fills", "sink-positions")
+KNOWN = (*ROLES, "orders", "route", "strategy", "sink-journal", "sink-fills", "sink-positions")
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"

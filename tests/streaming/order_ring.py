@@ -84,7 +84,8 @@ class Owner:
             for record in records:
                 command = decode_command(record.value or b"")
                 cause = f"{ORDERS_COMMANDS.name}:{number}:{record.offset}"
-                applied = apply(state, command, cause, max(T0, command.ts_ns), market(), keep_cause=True)
+                now_ns = max(T0, command.ts_ns)
+                applied = apply(state, command, cause, now_ns, market(now_ns), keep_cause=True)
                 for account, payload in applied.records:
                     await self.broker.append(ORDERS_JOURNAL.name, number, [(account.encode(), payload)])
             self.worked[number] += len(records)
