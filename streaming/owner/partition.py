@@ -126,15 +126,17 @@ class Partition:
 
     def drop(self, error: BaseException) -> None:
         """Lose the partition at once: waiters fail, the state is gone."""
+        if self._writer is not None and not self.stopping:
+            self._counts["lost"] += 1
         writer, self._writer, self._state, self._tally = self._writer, None, None, None
         for chore in self._chores:
             chore.cancel()
         if writer is not None:
-            self._counts["lost"] += 1
             writer.fail(error)
         if isinstance(error, BrokerError) and error.code in FATAL:
             self.fatal = error
-        self._waiting = {"code": str(getattr(error, "code", type(error).__name__)), "message": str(error)}
+        if not self.stopping:
+            self._waiting = {"code": str(getattr(error, "code", type(error).__name__)), "message": str(error)}
         self._changed.set()
 
     def revoke(self) -> None:
@@ -248,6 +250,7 @@ class Partition:
         self._counts["skipped"] += found.skipped
         self._seen |= {
             "folded": found.folded,
+            "fold_ms": round(found.fold_s * 1e3, 1),
             "take_over_ms": round((self._snapshot_s - started) * 1e3, 1),
             "recover_ms": round((self._snapshot_s - fenced_s) * 1e3, 1),
         }

@@ -1,5 +1,6 @@
 """From snapshot and journal to the state, and how any reader of the journal tells its records from refuse."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ class Recovered(NamedTuple):
     folded: int
     skipped: int
     last_ts_ns: int
+    fold_s: float
     unfinished: list[tuple[str, bytes | None]]
 
 
@@ -61,14 +63,15 @@ async def _fold(client: BrokerClient, partition: int, end: int, found: snapshots
     state, start = found.state, found.journal_off + 1
     # The fence itself carries the generation before it.
     reader = JournalReader(state.generation if start else -1)
-    folded, last_ts_ns = 0, 0
+    folded, last_ts_ns, started = 0, 0, time.perf_counter()
     async for message in client.read(ORDERS_JOURNAL.name, partition, start, end):
         record = reader.take(message)
         if record is not None:
             fold(state, record, offset=message.offset)
             folded += 1
             last_ts_ns = max(last_ts_ns, record.ts_ns)
-    return Recovered(state, found.journal_off, folded, reader.skipped, last_ts_ns, found.unfinished)
+    fold_s = time.perf_counter() - started
+    return Recovered(state, found.journal_off, folded, reader.skipped, last_ts_ns, fold_s, found.unfinished)
 
 
 async def _rows(client: BrokerClient, partition: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:

@@ -5,10 +5,15 @@ import random
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.streaming.owner.desk_driver import DeskProcess, Ledger, check, fund, order
 from tests.streaming.poll import until
 
-KILLS = 8
+LOG_KILLS = 8
+# The group notices a death after its session time, 10 s.
+KAFKA_KILLS = 3
+ANSWERED_S = 60.0
 ACCOUNTS = tuple(f"acc-{n}" for n in range(6))
 TASKS = 8
 
@@ -36,11 +41,12 @@ def hash_of(name: str) -> int:
     return sum(name.encode())
 
 
-async def test_kill_at_random_moments_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    rng, ledger, home = random.Random(11), Ledger(), tmp_path / "home"
+async def crash(broker: str, home: Path, kills: int) -> None:
+    """Kill desks under load, then compare the journal with the ledger of the clients."""
+    rng, ledger = random.Random(11), Ledger()
     names = [f"o{n}" for n in range(100_000)]
-    for kill in range(KILLS + 1):
-        desk = DeskProcess(home, "log://")
+    for kill in range(kills + 1):
+        desk = DeskProcess(home, broker)
         await desk.start()
         if kill == 0:
             await fund(desk, *ACCOUNTS)
@@ -48,8 +54,8 @@ async def test_kill_at_random_moments_loses_nothing_that_was_acknowledged(tmp_pa
         before = len(ledger.acknowledged)
         working = [asyncio.create_task(load(desk, ledger, names, stop)) for _ in range(TASKS)]
         wanted = before + rng.randrange(20, 400)
-        await until(partial(_reached, ledger, wanted))
-        if kill < KILLS:
+        await until(partial(_reached, ledger, wanted), within_s=ANSWERED_S)
+        if kill < kills:
             await desk.kill()
             stop.set()
             await asyncio.gather(*working)
@@ -57,4 +63,13 @@ async def test_kill_at_random_moments_loses_nothing_that_was_acknowledged(tmp_pa
             stop.set()
             await asyncio.gather(*working)
             assert await desk.stop() == 0
-    await check(ledger, f"log://{home}/log")
+    await check(ledger, f"log://{home}/log" if broker == "log://" else broker)
+
+
+async def test_kill_at_random_moments_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    await crash("log://", tmp_path / "home", LOG_KILLS)
+
+
+@pytest.mark.kafka
+async def test_the_same_on_kafka(tmp_path: Path, broker: str) -> None:
+    await crash(broker, tmp_path / "home", KAFKA_KILLS)

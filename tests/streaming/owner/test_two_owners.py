@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka_node import KafkaNode
 from tests.streaming.owner.desk_driver import DeskProcess, Router, check, fund
 from tests.streaming.poll import until
 
@@ -19,17 +18,6 @@ CLIENTS = 10
 EVERY_S = 0.02
 STOPPED_S = 15.0
 TAKE_OVER_S = 60.0
-
-
-@pytest.fixture
-async def broker(kafka_node: KafkaNode, tmp_path: Path) -> AsyncIterator[str]:
-    """Return the url of a node of its own: the topics of the order path have fixed names."""
-    _ = kafka_node
-    node = KafkaNode(tmp_path / "node")
-    (tmp_path / "node").mkdir()
-    await asyncio.to_thread(node.start)
-    yield node.url
-    await asyncio.to_thread(node.stop)
 
 
 @pytest.fixture
@@ -55,11 +43,6 @@ def start(router: Router) -> list[asyncio.Task[None]]:
     """Start the clients."""
     names = [f"o{n}" for n in range(100_000)]
     return [asyncio.create_task(router.run(names, ACCOUNTS, EVERY_S)) for _ in range(CLIENTS)]
-
-
-async def owners(router: Router) -> dict[str, str]:
-    """Return which desk answers for which account by now."""
-    return dict(router._known)
 
 
 async def finish(router: Router, working: list[asyncio.Task[None]], broker: str) -> None:

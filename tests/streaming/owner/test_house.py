@@ -1,0 +1,90 @@
+"""The real desk: where an owner is, renewal of the fence on Kafka, and what stops with it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from streaming.owner import house as module
+from streaming.owner.desk import NotOwner
+from streaming.owner.owners import Owner
+from streaming.owner.recovery import fold_journal
+from tests.streaming.owner.desk_driver import accepted
+from tests.streaming.owner.places import Place, settings_of
+from tests.streaming.poll import until
+from tests.trading.orders.builders import limits_body, submit
+from trading.codec import encode
+from trading.commands import Deposit, Kill, OpenAccount, SetLimits
+from trading.orders.snapshot import state_hash
+from trading.schemas import ORDERS_JOURNAL, OWNERS
+
+ACCOUNT = "a"
+
+
+async def fund(place: Place) -> None:
+    await place.house.execute(OpenAccount(account=ACCOUNT, ts_ns=0, actor="x"), "t-1")
+    await place.house.execute(Deposit(account=ACCOUNT, ts_ns=0, actor="x", ref="r", amount="1000000"), "t-2")
+    await place.house.execute(SetLimits(account=ACCOUNT, ts_ns=0, actor="x", limits=limits_body()), "t-3")
+
+
+async def test_a_caller_is_sent_to_the_owner(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path, url="http://here")) as place:
+        number = place.house.partition_of(ACCOUNT)
+        with pytest.raises(NotOwner) as unknown:
+            await place.house.execute(submit(), "t-1")
+        assert unknown.value.url is None
+        owner = Owner(partition=number, generation=9, url="http://there")
+        await place.client.append(OWNERS.name, 0, [(b"k", encode(owner))])
+        await until(lambda: place.house._owners is not None and place.house._owners.url_of(number) is not None)
+        with pytest.raises(NotOwner) as known:
+            await place.house.read(ACCOUNT, state_hash)
+        assert (known.value.url, known.value.partition) == ("http://there", number)
+
+
+async def test_a_control_for_all_is_refused_whole_when_one_partition_is_elsewhere(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path)) as place:
+        await place.own([0, 1, 2])
+        with pytest.raises(NotOwner):
+            await place.house.execute_everywhere(Kill(account="", ts_ns=0, actor="x"), "t-1")
+        assert not await place.house.read_partition(0, lambda state: state.controls.killed)
+
+
+async def test_the_end_closes_subscriptions_and_counts(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path)) as place:
+        await place.own()
+        await place.price()
+        subscription = place.house.subscribe()
+        stats = place.house.stats()
+        assert (stats["ready"], stats["prices"], stats["subscriptions"]) == (True, 1, 1)
+        await place.close()
+    with pytest.raises(StopAsyncIteration):
+        await anext(subscription)
+
+
+@pytest.mark.kafka
+async def test_the_fence_is_renewed_under_load_without_a_refusal(
+    tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_S", 0.1)
+    async with Place(settings_of(tmp_path, broker, snapshot_records=40)) as place:
+        number = place.house.partition_of(ACCOUNT)
+        await place.own([number])
+        await place.price()
+        await fund(place)
+        first = await place.house.read_partition(number, lambda state: state.generation)
+        sent = 0
+        while await place.house.read_partition(number, lambda s: s.generation) == first or sent < 200:
+            await asyncio.gather(*(place.house.execute(submit(f"c{sent + n}"), "t-4") for n in range(5)))
+            sent += 5
+            await place.lanes[0].tick()
+        page = place.lanes[0].stats()
+        assert (page["lost"], page["take_overs"]) == (0, 1)
+        assert page["snapshots"] > 0
+        await place.close()
+    async with Place(settings_of(tmp_path, broker)) as place:
+        counts, _ = await accepted(place.client, 4)
+        assert len(counts) == sum(counts.values()) == sent
+        await place.own([number])
+        end = await place.client.end_offset(ORDERS_JOURNAL.name, number)
+        genesis = await fold_journal(place.client, number, end)
+        assert await place.house.read_partition(number, state_hash) == state_hash(genesis.state)
