@@ -15,7 +15,7 @@ from streaming.settings import ConfigError, Settings
 from streaming.status import Board
 from streaming.supervise import CommitWatch, PlatformError
 from streaming.transport.client import BrokerClient, BrokerError
-from trading.schemas import TICKS_RAW
+from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS_RAW
 
 WATCH_S = 0.1
 REFRESH_S = 1.0
@@ -160,8 +160,19 @@ class Platform:
 
 
 def _stages(roles: Sequence[RoleApp]) -> list[list[RoleApp]]:
-    first = [role for role in roles if role.flow.topic == TICKS_RAW.name]
-    return [stage for stage in (first, [role for role in roles if role not in first]) if stage]
+    """Return the roles in the order of the data: raw ticks, who writes commands, their owner, and what is left."""
+    stages: list[list[RoleApp]] = [[], [], [], []]
+    for role in roles:
+        stages[_stage(role.flow)].append(role)
+    return [stage for stage in stages if stage]
+
+
+def _stage(flow: Flow) -> int:
+    if flow.topic == TICKS_RAW.name:
+        return 0
+    if flow.topic == ORDERS_JOURNAL.name and not flow.role.startswith("sink-"):
+        return 1
+    return 2 if flow.topic == ORDERS_COMMANDS.name else 3
 
 
 async def _settled(*work: Awaitable[Any]) -> None:
