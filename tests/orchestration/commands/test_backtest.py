@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.backtest_data import load
 from orchestration.commands.backtest import Options, run
 from orchestration.commands.failure import EXIT_CONFIG, CommandError
 from orchestration.lake_io import LakeIO
 from streaming.adapters.lake import Lake
 from tests.orchestration import lakes, market_files
+from tests.trading.backtest.oracle import sma_oracle
+from trading.backtest.conventions import Name
+from trading.instruments import CATALOGUE
 from trading.schemas import CLEAN_BARS_V1
 
 SMA = Options(
@@ -112,3 +116,21 @@ def test_the_real_data_run(
     assert int(str(plain["fills"])) > 20
     assert plain["refusals"] == {}
     assert 900_000 < float(str(plain["final_equity"])) < 1_100_000
+
+
+@pytest.mark.parametrize("fills", ["next-open", "same-close", "bid-ask"])
+@pytest.mark.parametrize(("file", "symbol"), [("btc_perp_1m_202201.parquet", None), ("us_equity_daily.parquet", "SPY")])
+def test_real_bars_give_the_fills_and_the_equity_of_a_plain_loop(
+    capsys: pytest.CaptureFixture[str], shared_data: Callable[[str], Path], file: str, symbol: str | None, fills: Name
+) -> None:
+    data = str(shared_data(file))
+    found = load(data, symbol, "1m", CATALOGUE, None)
+    count, equity = sma_oracle(found.bars, fills, qty=1, scale=found.instrument.price_scale)
+    plain = shown(capsys, replace(SMA, parameters={"qty": "1"}, data=data, symbol=symbol, fills=fills))
+    if fills == "bid-ask":
+        # The command counts the spread in ticks, the loop in units of the scale.
+        equity -= count * (found.instrument.tick - 1) / 10**found.instrument.price_scale
+        assert float(str(plain["final_equity"])) == pytest.approx(equity, abs=0.05)
+    else:
+        assert float(str(plain["final_equity"])) == pytest.approx(equity, abs=0.005)
+    assert plain["fills"] == count

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from streaming.bench.backtest import INSTRUMENT, make_bars, run
 from tests.conftest import ROOT
+from tests.trading.backtest.oracle import sma_oracle
 from tests.trading.backtest.worlds import MINUTE_NS, T0, XYZ, Act, Row, Script, flat, order, series
 from trading.backtest.conventions import BidAsk, Convention, Name, NextOpen, SameClose
 from trading.backtest.engine import run_bars
 from trading.backtest.result import Result
-from trading.backtest.series import BarSeries
 from trading.backtest.terms import Terms, default_limits
 from trading.instruments import InstrumentTable
 from trading.orders.journal import read_record, verify
@@ -30,30 +30,11 @@ PEERS = ROOT.parent / "shared" / "bench" / "peers"
 CONVENTIONS: list[Convention] = [NextOpen(), SameClose(), BidAsk(1)]
 
 
-def oracle(bars: BarSeries, fills: Name) -> tuple[int, float]:
-    """Return fills and final equity of SMA 10/30, 10 units, 0.1 %, by moving averages of whole columns."""
-    close = bars.close
-    sums = np.concatenate(([0], np.cumsum(close)))
-    last = np.arange(29, len(close))
-    ahead = (sums[last + 1] - sums[last - 9]) * 30 - (sums[last + 1] - sums[last - 29]) * 10
-    cash, held, count = 1_000_000.0, 0, 0
-    for bar, sign in zip(last.tolist(), np.sign(ahead).tolist(), strict=True):
-        wanted = 10 if sign > 0 else 0 if sign < 0 else held
-        if wanted == held or (fills == "next-open" and bar + 1 == len(close)):
-            continue
-        side = 1 if wanted > held else -1
-        price = int(bars.open[bar + 1] if fills == "next-open" else close[bar])
-        price += side if fills == "bid-ask" else 0
-        cash -= (side + 0.001) * 10 * price / 1e6
-        held, count = wanted, count + 1
-    return count, cash + held * int(close[-1]) / 1e6
-
-
 @pytest.mark.parametrize("fills", ["next-open", "same-close", "bid-ask"])
 def test_fills_and_equity_equal_an_own_loop_to_the_cent(fills: Name) -> None:
     bars = make_bars(20_000)
     result = run(bars, fills)
-    count, equity = oracle(bars, fills)
+    count, equity = sma_oracle(bars, fills, qty=10, scale=6)
     assert (len(result.fills), result.refusals) == (count, [])
     assert result.final_equity / 1e9 == pytest.approx(equity, abs=0.005)
 
