@@ -64,14 +64,6 @@ def test_the_next_close_is_looked_up_when_one_has_passed(book: MarketBook) -> No
     assert next_close("XNYS", wednesday) == wednesday + 21 * 3600 * S
 
 
-def test_the_packaged_model_is_the_same_everywhere_and_knows_all_instruments() -> None:
-    one, two = packaged_model(CATALOGUE), packaged_model(CATALOGUE)
-    assert one.cov == two.cov
-    assert set(one.names) == {instrument.id for instrument in CATALOGUE}
-    daily = (one.cov[one.index[BTC]][one.index[BTC]] / 30 / 1e12) ** 0.5
-    assert 0.02 < daily < 0.03
-
-
 async def test_reading_goes_on_after_the_broker_failed(book: MarketBook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming.owner.prices.RETRY_S", 0.0)
 

@@ -1,0 +1,169 @@
+"""One partition: taken over, lost, taken over again; what is fatal, and what is due by time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streaming.owner import partition as module
+from streaming.owner.clock import EventClock
+from streaming.owner.desk import NotReady, WriteLost
+from streaming.owner.partition import Partition, Surroundings
+from streaming.owner.prices import MarketBook
+from streaming.settings import OrderSettings
+from streaming.transport.client import BrokerError
+from streaming.transport.fenced import LogFencedWriter
+from tests.streaming.memory_broker import MemoryBroker
+from tests.streaming.poll import until
+from tests.trading.orders.builders import MODEL, T0, TABLE
+from trading.commands import AnyCommand, Deposit, OpenAccount
+from trading.orders.journal import JournalError, read_record
+from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE
+
+FULL = BrokerError("LOG_FULL", "no space", retriable=True)
+
+
+class World:
+    """A partition on a broker in memory."""
+
+    def __init__(self, **settings: object) -> None:
+        self.broker = MemoryBroker()
+        self.clock = EventClock()
+        self.clock.advance(T0)
+        self.owned: list[tuple[int, int]] = []
+        self.around = Surroundings(
+            client=self.broker,
+            fenced=lambda number: LogFencedWriter(self.broker, (ORDERS_JOURNAL.name, ORDERS_STATE.name), number, 1.0),
+            settings=OrderSettings.model_validate({"snapshot_s": 3_600.0} | settings),
+            clock=self.clock,
+            book=MarketBook(TABLE, MODEL, self.clock),
+            name="me",
+            written=lambda *_: None,
+            owned=lambda number, generation: self.owned.append((number, generation)),
+            observe=lambda *_: None,
+        )
+        self.partition = Partition(0, self.around)
+
+    async def start(self) -> Partition:
+        self.partition.start()
+        assert await self.partition.until_ready()
+        return self.partition
+
+    @property
+    def causes(self) -> list[str]:
+        rows = self.broker.records[ORDERS_JOURNAL.name, 0]
+        return [read_record(row.value or b"").cause for row in rows]
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.01))
+    made = World()
+    yield made
+    await made.partition.leave()
+
+
+def opening(account: str = "a") -> AnyCommand:
+    return OpenAccount(account=account, ts_ns=0, actor="x")
+
+
+async def test_ownership_begins_with_a_fence_whose_offset_is_the_generation(world: World) -> None:
+    partition = await world.start()
+    await partition.execute(opening(), "t-1")
+    assert world.causes == ["fence:me", "t-1"]
+    assert world.owned == [(0, 0)]
+    records = [read_record(row.value or b"") for row in world.broker.records[ORDERS_JOURNAL.name, 0]]
+    assert [record.generation for record in records] == [0, 0]
+
+
+async def test_a_lost_write_drops_the_state_and_takes_over_again(world: World) -> None:
+    partition = await world.start()
+    await partition.execute(opening(), "t-1")
+    world.broker.fail_next.append(FULL)
+    with pytest.raises(WriteLost):
+        await partition.execute(opening("b"), "t-2")
+    assert not partition.ready
+    with pytest.raises(NotReady):
+        await partition.read(lambda state: state.seq)
+    assert partition.stats()["waiting"]["code"] == "LOG_FULL"
+    assert await partition.until_ready()
+    assert world.causes == ["fence:me", "t-1", "fence:me"]
+    assert world.owned == [(0, 0), (0, 2)]
+    assert await partition.read(lambda state: sorted(state.accounts)) == ["a"]
+
+
+async def test_take_over_is_tried_until_the_broker_takes_the_fence(world: World) -> None:
+    world.broker.fail_next += [FULL] * 3
+    partition = await world.start()
+    assert partition.stats()["take_overs"] == 1
+    assert world.causes == ["fence:me"]
+
+
+async def test_who_was_fenced_off_waits_before_trying_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FENCED_WAIT_S", 60.0)
+    partition = await world.start()
+    world.broker.fail_next.append(BrokerError("FENCED", "another owner has taken over"))
+    with pytest.raises(WriteLost):
+        await partition.execute(opening(), "t-1")
+    await asyncio.sleep(0.05)
+    assert world.causes == ["fence:me"]
+    partition.revoke()
+    assert not await partition.until_ready()
+
+
+async def test_a_journal_that_does_not_hold_together_is_fatal(world: World) -> None:
+    partition = await world.start()
+    for name in ("a", "b"):
+        await partition.execute(opening(name), f"t-{name}")
+    del world.broker.records[ORDERS_JOURNAL.name, 0][1]
+    again = Partition(0, world.around)
+    again.start()
+    with pytest.raises(JournalError, match="after 1"):
+        await again.until_ready()
+    await again.leave()
+
+
+async def test_an_error_in_the_core_drops_the_state_that_it_may_have_half_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = await world.start()
+
+    def broken(*_: object, **__: object) -> None:
+        raise ArithmeticError("a defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "apply", broken)
+        with pytest.raises(ArithmeticError):
+            await partition.execute(opening(), "t-1")
+    assert not partition.ready
+    assert await partition.until_ready()
+    await partition.execute(opening(), "t-2")
+
+
+async def test_what_is_due_by_time_is_done_one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = await world.start()
+    await partition.execute(opening(), "t-1")
+    await partition.execute(Deposit(account="a", ts_ns=0, actor="x", ref="r", amount="5"), "t-2")
+    monkeypatch.setattr(module, "AUDIT_S", 0.0)
+    partition.tick()
+    await until(lambda: partition.stats()["audits"] == 1)
+    assert partition.stats()["audit_differences"] == 0
+    assert partition._state is not None
+    partition._state.accounts["a"].exposure.cash += 1
+    partition.tick()
+    await until(lambda: partition.stats()["audits"] == 2)
+    assert partition.stats()["audit_differences"] == 1
+
+
+async def test_a_clean_end_leaves_a_snapshot_and_refuses_what_comes_later(world: World) -> None:
+    partition = await world.start()
+    await partition.execute(opening(), "t-1")
+    await partition.close()
+    with pytest.raises(NotReady):
+        await partition.execute(opening("b"), "t-2")
+    again = Partition(0, world.around)
+    again.start()
+    assert await again.until_ready()
+    assert again.stats()["folded"] == 0
+    assert (again.stats()["lost"], partition.stats()["lost"], partition.stats()["waiting"]) == (0, 0, None)
+    await again.leave()
