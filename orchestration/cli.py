@@ -34,6 +34,7 @@ class Bench(StrEnum):
     CORE = "core"
     RISK = "risk"
     BACKTEST = "backtest"
+    ORDERS = "orders"
 
 
 class Trader(StrEnum):

@@ -5,7 +5,7 @@ Secrets are never logged. A file that others can read is refused, and so is one 
 
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hmac import compare_digest
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,7 +49,7 @@ class KeyRing:
         self._keys = {key.key_id: key for key in keys}
         self._decoy = secrets.token_urlsafe(SECRET_BYTES)
 
-    def __iter__(self) -> Iterable[Key]:
+    def __iter__(self) -> Iterator[Key]:
         return iter(self._keys.values())
 
     def find(self, key_id: str, secret: str) -> Key | None:
