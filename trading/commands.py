@@ -84,7 +84,7 @@ class VenueAccepted(Report, frozen=True, kw_only=True, gc=False, tag="accepted")
 
 
 class VenueRejected(Report, frozen=True, kw_only=True, gc=False, tag="rejected"):
-    """A definitive no to one request: the order, its cancel or its replacement. It had no effect."""
+    """A definitive no to one request: the order, its cancel or its replacement (`order` is the new one). No effect."""
 
     request: Verb = "new"
     code: Note = ""

@@ -170,7 +170,6 @@ class PaperVenue:
             old = self.orders.get(intent.replaces)
             if old is None or old.closing or not old.live:
                 self._close(order)
-                about["order"] = intent.replaces
                 return [VenueRejected(**about, request="replace", code="TOO_LATE")]
             order.inherited = old.intent.qty - old.leaves
             self._close(old)

@@ -197,10 +197,9 @@ def report_of(request: VenueRequest, outcome: Outcome, ts_ns: int) -> VenueRepor
             filled_qty=outcome.filled_qty,
         )
     if isinstance(outcome, Rejected | Denied):
-        about = request.replaces if verb == "replace" else order
         refused = "new" if verb == "query" else verb
         return VenueRejected(
-            account=account, ts_ns=ts_ns, order=about, venue=venue, request=refused, code=outcome.code[:256]
+            account=account, ts_ns=ts_ns, order=order, venue=venue, request=refused, code=outcome.code[:256]
         )
     if verb == "cancel":
         return VenueCanceled(account=account, ts_ns=ts_ns, order=order, venue=venue)
