@@ -19,12 +19,15 @@ LOG_QUEUE_RECORDS = 10_000
 SECRET_WORDS = ("secret", "password", "token", "api_key", "apikey", "authorization", "private")
 REDACTED = "***"
 BUCKETS_S = (
+    *(0.00001, 0.000025, 0.00005),
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 HISTOGRAMS = {
     "append_seconds": "Time of one append to the broker, acknowledged.",
     "commit_seconds": "Time of one commit to the lake, durable.",
+    "decision_seconds": "Time of one decision on an order: the risk gate, the change of the state, the sealed record.",
+    "durable_seconds": "From an order command to its durable record.",
     "feed_to_bar_seconds": "From the planned time of a tick to the acknowledgement of its bars.",
     "process_seconds": "Time of one batch of records in a processor.",
 }

@@ -23,7 +23,7 @@ from streaming.owner.writer import GroupWriter, Pairs
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.fenced import FencedWriter
-from trading.commands import AnyCommand, Timer
+from trading.commands import AnyCommand, ReplaceOrder, SubmitOrder, Timer
 from trading.orders.journal import append_fence, is_worked
 from trading.orders.state import State
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE
@@ -101,8 +101,13 @@ class Partition:
 
     async def execute(self, command: AnyCommand, cause: str) -> Answer:
         """Decide now, and return once it is durable; raise `DeskError`."""
+        started = time.perf_counter()
         answer, writer = self._decide(command, cause)
+        decided = time.perf_counter()
         await writer.durable(answer.seq)
+        if isinstance(command, SubmitOrder | ReplaceOrder):
+            self._around.observe("decision_seconds", decided - started)
+            self._around.observe("durable_seconds", time.perf_counter() - started)
         return answer
 
     def take(self, offset: int, command: AnyCommand) -> None:
