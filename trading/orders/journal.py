@@ -163,4 +163,4 @@ def verify(payloads: Iterable[bytes], seq: int = 0, prev_hash: str = "") -> tupl
 def _seal(body: _Body) -> tuple[bytes, str]:
     data = _encoder.encode(body)
     digest = sha256(data).hexdigest()
-    return b'%b,"hash":"%b"}' % (data[:-1], digest.encode()), digest
+    return data[:-1] + f',"hash":"{digest}"}}'.encode(), digest

@@ -299,8 +299,10 @@ def _find(state: State, report: VenueReport) -> OrderRow | None:
 
 
 def _move(row: OrderRow, report: VenueReport, to: Status, reason: str) -> OrderMoved:
-    venue_id: str = "" if to == "replaced" else getattr(report, "venue_order_id", "")
-    return OrderMoved(row.intent.account, report.ts_ns, row.id, to, reason, "", venue_id)
+    venue_id = ""
+    if to != "replaced" and isinstance(report, (VenueAccepted, VenueReplaced, VenueState)):
+        venue_id = report.venue_order_id
+    return OrderMoved(row.intent.account, report.ts_ns, row.intent.order, to, reason, "", venue_id)
 
 
 def _stranger(report: VenueReport, kind: str) -> Events:

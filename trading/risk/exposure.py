@@ -173,18 +173,20 @@ class Exposure:
 
     def note_order(self, signature: Signature, ts_ns: int, window_ns: int) -> None:
         """Remember an order for the repeated-order rule; forget those that have left the window."""
-        times = self.recent.get(signature)
+        recent, order = self.recent, self.recent_order
+        times = recent.get(signature)
         if times is None:
-            self.recent[signature] = [ts_ns]
+            recent[signature] = [ts_ns]
         else:
             times.append(ts_ns)
-        self.recent_order.append((ts_ns, signature))
-        while self.recent_order[0][0] <= ts_ns - window_ns:
-            _, oldest = self.recent_order.popleft()
-            times = self.recent[oldest]
+        order.append((ts_ns, signature))
+        gone_ns = ts_ns - window_ns
+        while order[0][0] <= gone_ns:
+            _, oldest = order.popleft()
+            times = recent[oldest]
             del times[0]
             if not times:
-                del self.recent[oldest]
+                del recent[oldest]
 
     def revalue(self, market: MarketView, ts_ns: int, max_age_ns: int) -> None:
         """Bring value and gross exposure up to the market; raise `ValuationError` if an input is missing."""
