@@ -168,7 +168,7 @@ def replaced(state: State, report: VenueReplaced, _market: MarketView) -> Events
         if child.intent.qty <= row.filled + row.inherited:
             events.append(_move(child, report, "canceled", "NOTHING_LEFT"))
         else:
-            events += _working(child, report, child.working_status)
+            events += _working(child, report, _standing(state, child))
     return events
 
 

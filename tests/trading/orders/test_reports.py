@@ -245,6 +245,17 @@ def test_a_repeated_refusal_of_one_replacement_does_not_hit_the_next() -> None:
     assert [row(state, cid).status for cid in ("c1", "c2", "c3")] == ["replaced", "rejected", "new"]
 
 
+def test_a_repeated_replaced_leaves_the_next_replacement_pending() -> None:
+    state = working()
+    first = report(VenueReplaced, new_order=oid("c2"))
+    step(state, replacing("c2", "12"))
+    step(state, first)
+    step(state, ReplaceOrder(account="a", ts_ns=T0, order=oid("c2"), client_order_id="c3", qty="13"))
+    step(state, report(VenueUnknown, order=oid("c2")))
+    step(state, first)
+    assert [row(state, cid).status for cid in ("c2", "c3")] == ["pending_replace", "pending_new"]
+
+
 def test_a_replacement_that_was_refused_and_works_is_an_alert() -> None:
     state = working()
     step(state, replacing("c2", "12"))
