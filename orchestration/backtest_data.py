@@ -89,7 +89,7 @@ def load(source: str, symbol: str | None, interval: str, table: InstrumentTable,
     if source == LAKE:
         assert lake is not None, "the lake is opened by the caller"
         return _of_lake(lake, symbol, interval, table)
-    found = _read(Path(source))
+    found = read_parquet(source)
     names = set(found.column_names)
     if {*PRICES, "volume"} <= names:
         rows, instrument = _of_symbol(found, symbol, table)
@@ -105,7 +105,9 @@ def load(source: str, symbol: str | None, interval: str, table: InstrumentTable,
     )
 
 
-def _read(path: Path) -> pa.Table:
+def read_parquet(source: str) -> pa.Table:
+    """Return a Parquet file; raise `DataError` DATA_MISSING or DATA_UNREADABLE."""
+    path = Path(source)
     if not path.is_file():
         raise DataError("DATA_MISSING", f"there is no file {path}", "give a Parquet file, or lake")
     try:
@@ -136,7 +138,7 @@ def _instrument(symbol: str, table: InstrumentTable) -> Instrument:
 def _length_s(rows: pa.Table) -> int:
     if "date" in rows.column_names and "ts" not in rows.column_names:
         return SECONDS[DAY]
-    gaps = np.diff(np.sort(_ns(rows["ts"])))
+    gaps = np.diff(np.sort(nanoseconds(rows["ts"])))
     gaps = gaps[gaps > 0]
     return int(gaps.min()) // SECOND_NS if len(gaps) else SECONDS[0]
 
@@ -144,15 +146,15 @@ def _length_s(rows: pa.Table) -> int:
 def _series(rows: pa.Table, instrument: Instrument, length_s: int) -> BarSeries:
     sessions = calendar(instrument.calendar)
     if "ts" in rows.column_names:
-        start = _ns(rows["ts"])
+        start = nanoseconds(rows["ts"])
         end = start + length_s * SECOND_NS
         if length_s == SECONDS[DAY]:
             end = sessions.midnights_ns(sessions.local_dates(start) + 1)
     else:
         start, end = _hours(rows["date"].cast(pa.int32()).to_numpy(), sessions)
     order = np.argsort(start, kind="stable")
-    columns = {name: _scaled(rows[name], instrument.price_scale)[order] for name in PRICES}
-    volume = _scaled(rows["volume"], instrument.qty_scale)[order]
+    columns = {name: scaled(rows[name], instrument.price_scale)[order] for name in PRICES}
+    volume = scaled(rows["volume"], instrument.qty_scale)[order]
     return BarSeries(instrument=instrument.id, start_ns=start[order], ts_ns=end[order], volume=volume, **columns)
 
 
@@ -169,8 +171,8 @@ def _hours(dates: Array, sessions: Calendar) -> tuple[Array, Array]:
 def _trades(rows: pa.Table, instrument: Instrument) -> Trades:
     if "suspicious" in rows.column_names:
         rows = rows.filter(pc.invert(rows["suspicious"]))
-    ts_ns = _ns(rows["ts"])
-    price, qty = _scaled(rows["price"], instrument.price_scale), _scaled(rows["qty"], instrument.qty_scale)
+    ts_ns = nanoseconds(rows["ts"])
+    price, qty = scaled(rows["price"], instrument.price_scale), scaled(rows["qty"], instrument.qty_scale)
     has_id = "trade_id" in rows.column_names
     trade_id = rows["trade_id"].cast(pa.int64()).to_numpy() if has_id else np.arange(len(ts_ns), dtype=np.int64)
     sound = (price > 0) & (qty > 0)
@@ -238,9 +240,11 @@ def _day(ts_ns: Any) -> str:
     return str(np.datetime64(int(ts_ns), "ns").astype("datetime64[D]"))
 
 
-def _ns(column: pa.ChunkedArray) -> Array:
+def nanoseconds(column: pa.ChunkedArray) -> Array:
+    """Return times as int64 ns UTC."""
     return np.asarray(column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy())
 
 
-def _scaled(column: pa.ChunkedArray, scale: int) -> Array:
+def scaled(column: pa.ChunkedArray, scale: int) -> Array:
+    """Return amounts as integers of 10**-scale; far below zero where there is none."""
     return to_integers(column.cast(pa.float64()).to_numpy(), 10.0**scale)

@@ -116,12 +116,14 @@ def status(config: Config = None, as_json: Json = False) -> None:
 def backtest(
     strategy: Annotated[Trader, typer.Argument(help="The strategy to run.")],
     data: Annotated[str, typer.Option(help="Parquet file of bars or trades, or lake for its clean bars.")],
+    quotes: Annotated[str | None, typer.Option(help="bid-ask on trades: Parquet file of quotes to fill at.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Which symbol, where the data holds more than one.")] = None,
     interval: Annotated[Interval, typer.Option(help="Bars to make of trades, or to read from the lake.")] = Interval.M1,
     fills: Annotated[Fills, typer.Option(help="Where a market order of a bar's close trades.")] = Fills.NEXT_OPEN,
     fast: Annotated[int | None, typer.Option(help="sma: bars of the fast average.")] = None,
     slow: Annotated[int | None, typer.Option(help="sma: bars of the slow average.")] = None,
     window: Annotated[int | None, typer.Option(help="reversion: bars of the average.")] = None,
+    entry_z: Annotated[float | None, typer.Option(help="reversion: entry in standard deviations.")] = None,
     qty: Annotated[str | None, typer.Option(help="Size of a position in whole units.")] = None,
     short: Annotated[bool, typer.Option("--short", help="Take short positions too.")] = False,
     cash: Annotated[str, typer.Option(help="Cash at the start.")] = "1000000",
@@ -135,14 +137,23 @@ def backtest(
     """Run a strategy over recorded bars or trades, through the same risk gate and venue as live."""
     from orchestration.commands import backtest as command
 
-    own = {"fast": fast, "slow": slow, "window": window, "qty": qty, "short": short or None}
+    entry = None if entry_z is None else round(entry_z * 100)
+    own = {
+        "fast": fast,
+        "slow": slow,
+        "window": window,
+        "entry_z_hundredths": entry,
+        "qty": qty,
+        "short": short or None,
+    }
     options = command.Options(
         strategy=strategy.value,
         data=data,
+        quotes=quotes,
         symbol=symbol,
         interval=interval.value,
         fills=fills.value,
-        parameters=own,
+        parameters=own | {"short": short or None},
         cash=cash,
         fee_bps=fee_bps,
         participation=participation,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import typer
 
 from orchestration.backtest_data import LAKE, DataError, Recorded, load
+from orchestration.backtest_quotes import with_quotes
 from orchestration.backtest_report import figures, lines, to_html
 from orchestration.commands import configuration
 from orchestration.commands.failure import EXIT_CONFIG, CommandError
@@ -34,6 +35,7 @@ class Options:
 
     strategy: str
     data: str
+    quotes: str | None
     symbol: str | None
     interval: str
     fills: Fills
@@ -82,6 +84,8 @@ def _recorded(options: Options) -> Recorded:
 
 def _result(options: Options, recorded: Recorded) -> Result:
     fee_ppm = round(options.fee_bps * 100)
+    if options.quotes and (options.fills != "bid-ask" or recorded.trades is None):
+        raise DataError("QUOTES_NOT_USED", "quotes fill orders of --fills bid-ask on trades only")
     half_spread = options.half_spread * recorded.instrument.tick
     terms = Terms(
         cash=options.cash,
@@ -99,7 +103,8 @@ def _result(options: Options, recorded: Recorded) -> Result:
     gc.set_threshold(100_000, 50, 100)
     try:
         if options.fills == "bid-ask" and recorded.trades is not None:
-            return run_ticks(strategy, options.strategy, recorded.messages(), recorded.instrument, terms)
+            messages = with_quotes(recorded, options.quotes) if options.quotes else recorded.messages()
+            return run_ticks(strategy, options.strategy, messages, recorded.instrument, terms)
         return run_bars(strategy, options.strategy, recorded.bars, recorded.instrument, terms)
     finally:
         gc.set_threshold(*before)

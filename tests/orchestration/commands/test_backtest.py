@@ -21,6 +21,7 @@ from trading.schemas import CLEAN_BARS_V1
 SMA = Options(
     strategy="sma",
     data="",
+    quotes=None,
     symbol=None,
     interval="1m",
     fills="next-open",
@@ -90,6 +91,7 @@ def test_what_the_gate_refuses_is_shown(tmp_path: Path, capsys: pytest.CaptureFi
         ({"parameters": {"qty": "much"}}, "NOT_A_NUMBER"),
         ({"parameters": {"window": 3}}, "PARAMETERS_INVALID"),
         ({"cash": "-1"}, "CASH_MISSING"),
+        ({"quotes": "absent.parquet"}, "QUOTES_NOT_USED"),
     ],
 )
 def test_a_mistake_has_a_code_and_an_exit_code(tmp_path: Path, changes: dict[str, object], code: str) -> None:
@@ -116,6 +118,17 @@ def test_the_real_data_run(
     assert int(str(plain["fills"])) > 20
     assert plain["refusals"] == {}
     assert 900_000 < float(str(plain["final_equity"])) < 1_100_000
+
+
+def test_real_quotes_fill_between_the_best_sides(
+    capsys: pytest.CaptureFixture[str], shared_data: Callable[[str], Path]
+) -> None:
+    data, quotes = (str(shared_data(f"us_equity_{kind}_20131007.parquet")) for kind in ("trades", "quotes"))
+    options = replace(SMA, data=data, symbol="IBM", fills="bid-ask", interval="5m", fee_bps=0.0)
+    without, beside = shown(capsys, options), shown(capsys, replace(options, quotes=quotes))
+    assert beside["orders"] == without["orders"]
+    assert int(str(beside["fills"])) >= int(str(beside["orders"]))
+    assert float(str(beside["final_equity"])) == pytest.approx(1_000_000, abs=500)
 
 
 @pytest.mark.parametrize("fills", ["next-open", "same-close", "bid-ask"])
