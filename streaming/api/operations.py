@@ -165,7 +165,7 @@ def _respond(operation: Operation, answer: Any, id_: str) -> Response:
 
 def _query(request: Request, wanted: Any, whole: frozenset[str]) -> Any:
     if len(request.url.query) > MAX_QUERY_CHARS:
-        raise ApiError(414, "QUERY_TOO_LONG", f"a query has at most {MAX_QUERY_CHARS} characters")
+        raise ApiError(422, "QUERY_TOO_LONG", f"a query has at most {MAX_QUERY_CHARS} characters")
     given = request.query_params.multi_items()
     if wanted is None:
         if given:
@@ -179,9 +179,14 @@ def _query(request: Request, wanted: Any, whole: frozenset[str]) -> Any:
             raise ApiError(422, "FIELD_INVALID", f"{name}: want a whole number", name)
         values[name] = value
     try:
-        return msgspec.convert(values, wanted, strict=False)
+        made = msgspec.convert(values, wanted, strict=False)
     except msgspec.ValidationError as error:
         raise bodies.of_validation(error) from None
+    for name in values:
+        # The text `null` reads as nothing; a query has no such value.
+        if getattr(made, name) is None:
+            raise ApiError(422, "FIELD_INVALID", f"{name}: want a value", name)
+    return made
 
 
 def _whole_numbers(wanted: Any) -> frozenset[str]:

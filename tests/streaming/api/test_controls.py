@@ -1,0 +1,61 @@
+"""The kill switch, modes and limits: in force when answered, on record, and lifted only by another person."""
+
+from pathlib import Path
+
+import msgspec
+
+from tests.streaming.api.http import ORDER, api
+from tests.trading.orders.builders import limits_body
+
+
+async def test_the_next_order_after_the_kill_is_refused_and_another_person_lifts_it(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        open_ = await http.order()
+        await http.rig.ack(open_["id"])
+        answer = await http.ask("POST", "/v1/kill", "admin", json={"reason": "drill"})
+        assert answer.json() == {"killed": True, "killed_by": "admin-1", "partitions": 4, "cancels": 1}
+        for key in ("a", "b"):
+            refused = await http.ask("POST", "/v2/orders", key, json=ORDER | {"qty": "0.1"})
+            assert (refused.status_code, refused.json()["reason"]) == (403, "KILL_SWITCH")
+        assert (await http.get(f"/v2/orders/{open_['id']}"))["status"] == "pending_cancel"
+        same = await http.ask("DELETE", "/v1/kill", "admin")
+        assert (same.status_code, same.json()["code"]) == (409, "SAME_PERSON")
+        assert (await http.get("/v1/kill"))["killed"] is True
+        lifted = await http.ask("DELETE", "/v1/kill", "other", params={"reason": "drill is over"})
+        assert lifted.json()["killed"] is False
+        await http.order(client_order_id="again")
+
+
+async def test_a_mode_covers_what_it_names(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        body = {"scope": "instrument", "mode": "halted", "target": "BTC/USD", "account": "*"}
+        answer = await http.ask("PUT", "/v1/mode", "admin", json=body)
+        assert answer.json() == {"scope": "instrument", "account": "", "target": "BTC-USD.SIM", "mode": "halted"}
+        for key in ("a", "b"):
+            refused = await http.ask("POST", "/v2/orders", key, json=ORDER)
+            assert refused.json()["reason"] == "TRADING_HALTED"
+        await http.order(symbol="ETH/USD", limit_price="2000")
+        await http.ask("PUT", "/v1/mode", "admin", json={"scope": "account", "mode": "reducing", "account": "b"})
+        refused = await http.ask("POST", "/v2/orders", "b", json=ORDER | {"symbol": "ETH/USD", "limit_price": "2000"})
+        assert refused.json()["reason"] == "REDUCE_ONLY"
+
+
+async def test_limits_have_versions_and_the_old_ones_stay_known(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        page = await http.get("/v1/limits")
+        assert (page["account"], page["version"]) == ("a", 1)
+        tight = msgspec.to_builtins(limits_body(max_order_qty="0.1"))
+        body = {"limits": tight, "version": 1, "reason": "smaller"}
+        changed = await http.ask("PUT", "/v1/limits", "admin", json=body)
+        assert (changed.status_code, changed.json()["version"]) == (200, 2)
+        assert [(v["version"], v["actor"], v["reason"]) for v in changed.json()["versions"]] == [
+            (2, "admin-1", "smaller"),
+            (1, "admin", ""),
+        ]
+        refused = await http.ask("POST", "/v2/orders", json=ORDER)
+        assert refused.json()["reason"] == "MAX_ORDER_QTY"
+        again = await http.ask("PUT", "/v1/limits", "admin", json=body)
+        assert (again.status_code, again.json()["code"]) == (409, "VERSION_CHANGED")
+        other = await http.ask("PUT", "/v1/limits", "admin", json={"limits": tight, "account": "b"})
+        assert (other.json()["account"], other.json()["version"]) == ("b", 2)
+        assert (await http.get("/v1/limits", "admin", account="b"))["version"] == 2

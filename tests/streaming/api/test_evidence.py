@@ -1,0 +1,45 @@
+"""The story of an order is complete and hashed; one flipped byte anywhere is found, with its place."""
+
+from pathlib import Path
+
+from tests.streaming.api.http import api
+from trading.orders.journal import read_record
+
+
+async def test_why_tells_command_risk_limits_records_and_fills(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order(client_order_id="mine")
+        await http.rig.ack(order["id"])
+        await http.rig.fill(order["id"], "0.5", "49000")
+        why = await http.get(f"/v1/orders/{order['id']}/why")
+        assert (why["client_order_id"], why["outcome"], why["instrument"]) == ("mine", "filled", "BTC-USD.SIM")
+        kinds = [event["kind"] for step in why["steps"] for event in step["events"]]
+        assert kinds == ["order_accepted", "order_moved", "order_filled"]
+        assert why["steps"][0]["cause"].startswith("http:")
+        assert all(step["hash_is_right"] for step in why["steps"])
+        assert [step["prev_hash"] for step in why["steps"][1:]] == [step["hash"] for step in why["steps"][:-1]]
+        assert why["risk"]["limits_version"] == 1
+        assert why["risk"]["price"] == 5_000_000
+        assert why["limits"]["max_order_qty"] == "1000"
+        await http.get(f"/v1/orders/{order['id']}/why", "b", expect=404)
+
+
+async def test_the_audit_finds_a_flipped_byte(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        for number in range(5):
+            await http.order(client_order_id=f"c{number}")
+        page = await http.get("/v1/audit", "admin")
+        assert page["whole"] is True
+        assert sum(chain["records"] for chain in page["partitions"]) == sum(map(len, http.rig.desk.journal))
+        place = http.rig.desk.partition_of("a")
+        journal = http.rig.desk.journal[place]
+        seq = read_record(journal[-2]).seq
+        journal[-2] = journal[-2].replace(b'"qty":50000000', b'"qty":50000001')
+        page = await http.get("/v1/audit", "admin")
+        assert page["whole"] is False
+        broken = page["partitions"][place]
+        assert (broken["whole"], broken["code"]) == (False, "TAMPERED")
+        assert str(seq) in broken["message"]
+        del journal[-2]
+        page = await http.get("/v1/audit", "admin", partition=place)
+        assert [chain["code"] for chain in page["partitions"]] == ["GAP"]
