@@ -33,9 +33,9 @@ class KafkaFencedWriter:
 
     async def take_over(self) -> int:
         """Bump the epoch and write a barrier to every topic."""
-        await self.stop()
         try:
             async with asyncio.timeout(TAKE_OVER_S):
+                await self.stop()
                 producer = await self._next_epoch()
                 self._producer = producer
                 self._writers = {

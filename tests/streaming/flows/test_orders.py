@@ -1,5 +1,6 @@
 """The role `orders` on the embedded log: commands of the topic, repetitions, lost writes, restarts, bad input."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.streaming.poll import until
 from tests.trading.orders.builders import T0, ack, fill, limits_body, oid, submit
 from trading.codec import decode
 from trading.commands import CancelAll, Deposit, Kill, OpenAccount, SetLimits
+from trading.events import OrderAccepted
 from trading.messages import DeadLetter
 from trading.orders.journal import read_record, verify
 from trading.orders.snapshot import all_rows, state_hash
@@ -232,6 +234,18 @@ async def test_a_revoked_partition_refuses_at_once_and_lets_nothing_go(tmp_path:
         with pytest.raises(NotOwner):
             await place.house.execute(submit("c1"), "http-1")
         assert await lane.process(await place.send(submit("c2"))) is None
+
+
+async def test_racing_clients_never_pass_a_limit(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path)) as place:
+        await place.own()
+        await place.price()
+        await fund(place)
+        tight = limits_body(max_position_qty="10")
+        await place.house.execute(SetLimits(account=ACCOUNT, ts_ns=0, actor="admin", limits=tight), "test-1")
+        orders = [place.house.execute(submit(f"c{n}", qty="1"), f"http-{n}") for n in range(64)]
+        answers = await asyncio.gather(*orders)
+        assert sum(isinstance(answer.events[0], OrderAccepted) for answer in answers) == 10
 
 
 async def test_the_timer_is_journalled_only_when_something_is_due(tmp_path: Path) -> None:
