@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
 KNOWN = (*ROLES, "orders", "route", "strategy", "sink-journal", "sink-fills", "sink-positions")
+ALL = "all"
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
@@ -40,7 +41,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m streaming.worker", description="Run streaming roles in one process."
     )
     parser.add_argument("role", nargs="*", help="a role; the same as --roles")
-    parser.add_argument("--roles", default="", help=f"comma-separated; default {','.join(ROLES)}")
+    parser.add_argument("--roles", default="", help=f"comma-separated, or {ALL}; default {','.join(ROLES)}")
     parser.add_argument("--flow", action="append", default=[], metavar="MODULE:NAME", help="a flow of your own")
     parser.add_argument("--config", type=Path, default=None, help="default: trade.toml, when it exists")
     parser.add_argument("--feed", default=None, metavar="SOURCE", help="sim or replay:FILE; wins over the settings")
@@ -94,7 +95,7 @@ def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | Sour
         settings = settings.model_copy(update={"feed": feed})
     named = [*options.role, *(name for name in options.roles.split(",") if name)]
     default = () if options.flow else ROLES
-    return settings, flows_of(named or default, options.flow)
+    return settings, flows_of(KNOWN if named == [ALL] else named or default, options.flow)
 
 
 def _role(name: str) -> Flow | SourceFlow:

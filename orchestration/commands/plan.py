@@ -47,7 +47,8 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
         "PYTHONUNBUFFERED": "1",
     }
     config_args = ("--config", str(config)) if config else ()
-    worker = Command("worker", (sys.executable, "-m", "streaming.worker", *config_args), env, _log(home, "worker"))
+    program = (sys.executable, "-m", "streaming.worker", "--roles", "all", *config_args)
+    worker = Command("worker", program, env, _log(home, "worker"))
     if not with_dagster:
         return Plan(settings, home, worker, (), http, None)
     host = settings.dagster.host

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streaming.settings import ConfigError
-from streaming.worker import ROLES, flows_of, parse
+from streaming.worker import KNOWN, _configured, flows_of, parse
 from tests.streaming.poll import until_sync
 from tests.streaming.probe_flow import FLOW
 from tests.streaming.worker_process import PROBE, ROOT, WorkerProcess, give, lines
@@ -180,10 +180,15 @@ def test_wrong_arguments_are_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--fro" in capsys.readouterr().err
 
 
+def test_all_roles_at_once() -> None:
+    _, flows = _configured(parse(["--roles", "all", "--config", str(ROOT / "trade.toml")]))
+    assert [flow.role for flow in flows] == list(KNOWN)
+
+
 def test_no_heavy_library_is_loaded_by_any_role() -> None:
     program = (
         "import sys, streaming.worker, streaming.platform, streaming.api.health, streaming.api.server\n"
-        f"streaming.worker.flows_of({ROLES!r}, [])\n"
+        f"streaming.worker.flows_of({KNOWN!r}, [])\n"
         "import streaming.flows.ingest, streaming.adapters.feed_source\n"
         f"sys.exit(','.join(m for m in {HEAVY!r} if m in sys.modules) or 0)"
     )
