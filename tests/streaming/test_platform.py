@@ -14,6 +14,7 @@ from streaming.settings import ConfigError, MarketSettings, Settings
 from streaming.supervise import PlatformError
 from streaming.transport.client import BrokerClient, BrokerError, Record
 from streaming.transport.connect import connect
+from streaming.worker import flows_of
 from tests.streaming.poll import until
 from tests.streaming.probe_flow import FLOW, SOURCE, TOPIC
 from tests.streaming.worker_process import give, lines
@@ -190,3 +191,13 @@ async def test_not_ready_while_a_state_is_opened(made: Made) -> None:
     gate.set()
     await until_ready(one)
     assert one.board.reasons() == []
+
+
+def test_roles_stop_in_the_order_of_the_data() -> None:
+    names = ("sink-fills", "orders", "route", "sink-frames", "strategy", "normalize", "sink-ticks")
+    found = sorted((flow for flow in flows_of(names, []) if isinstance(flow, Flow)), key=platform._stage)
+    stages = [(platform._stage(flow), flow.role) for flow in found]
+    assert stages == [
+        (0, "sink-frames"), (0, "normalize"), (1, "route"), (1, "strategy"),
+        (2, "orders"), (3, "sink-fills"), (3, "sink-ticks"),
+    ]  # fmt: skip
