@@ -94,9 +94,11 @@ class Holding:
             self.value, self.gross = held // self.div, -(-worst // self.div)
         self.quote = quote
 
-    def var_cents(self, mark: int) -> int:
-        """Return the VaR exposure at a price, open orders counted as filled."""
-        return (self.qty * mark + self.buy_raw - self.sell_raw) * self.mul // self.div // CENT
+    @property
+    def var_cents(self) -> int:
+        """Return the VaR exposure of the last valuation, open orders counted as filled."""
+        assert self.quote is not None, "a holding is valued before its VaR is asked for"
+        return (self.qty * self.quote.mark + self.buy_raw - self.sell_raw) * self.mul // self.div // CENT
 
 
 class Exposure:
@@ -220,18 +222,17 @@ class Exposure:
         cents = (self.gross + added) // CENT + len(self._live) + 1
         return cents * self._worst_spread <= limit_cents * RETURN_SCALE
 
+    def book_keeps_var_within(self, instrument: str, added: int, limit_cents: int) -> bool:
+        """Say that VaR is within a limit because the drift of the book, `added` by an order included, shows it."""
+        return self.var_book().surely_within(instrument, added // CENT + 1, limit_cents)
+
     def var_book(self) -> VarBook:
         """Return the VaR book of the last valuation."""
         assert self._model is not None, "an account is valued before its VaR is asked for"
-        book = self._book
-        if book is None:
-            book = self._book = VarBook(self._model)
-        for name in book.x.keys() - self._live.keys():
-            book.update(name, 0)
-        for name, holding in self._live.items():
-            assert holding.quote is not None, "an account is valued before its VaR is asked for"
-            book.update(name, holding.var_cents(holding.quote.mark))
-        return book
+        if self._book is None:
+            self._book = VarBook(self._model)
+        self._book.replace({name: holding.var_cents for name, holding in self._live.items()})
+        return self._book
 
     def _start_over(self, model: RiskModel | None) -> None:
         if model is None:

@@ -63,7 +63,10 @@ def hold_price_if_safe(
         added > limits.max_order_value
         or (holding.gross + added) * BPS > equity * body.concentration_bps
         or (account.gross + added) * body.margin_bps > equity * BPS
-        or not account.gross_keeps_var_within(added, limits.max_var_cents)
+        or not (
+            account.gross_keeps_var_within(added, limits.max_var_cents)
+            or account.book_keeps_var_within(draft.instrument, added, limits.max_var_cents)
+        )
     ):
         return 0
     return hold

@@ -5,7 +5,7 @@ figure equals the one from scratch bit for bit, whatever the history: exposures 
 returns in 1e-6, both already scaled to the horizon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isqrt
 from typing import Any
 
@@ -87,22 +87,19 @@ class VarBook:
         self._drift = 0
         self._reach = 0
 
-    def update(self, name: str, cents: int) -> None:
-        """Set one exposure. Raises KeyError without parameters, OverflowError beyond 64 bits."""
-        before = self.x.get(name, 0)
-        if cents == before:
-            return
-        spread = self.model.spread_of(name)
-        reach = self._reach + (abs(cents) - abs(before)) * spread
+    def replace(self, x: Mapping[str, int]) -> None:
+        """Set the exposures. Raises KeyError without parameters, OverflowError beyond 64 bits."""
+        spread_of, base = self.model.spread_of, self._base
+        reach = drift = 0
+        for name, cents in x.items():
+            spread = spread_of(name)
+            reach += abs(cents) * spread
+            drift += abs(cents - base.get(name, 0)) * spread
+        for name in base.keys() - x.keys():
+            drift += abs(base[name]) * spread_of(name)
         if reach > MAX_REACH:
-            raise OverflowError(f"exposure in {name} is too large for the historical window")
-        self._reach = reach
-        base = self._base.get(name, 0)
-        self._drift += (abs(cents - base) - abs(before - base)) * spread
-        if cents:
-            self.x[name] = cents
-        else:
-            del self.x[name]
+            raise OverflowError("the exposures are too large for the historical window")
+        self.x, self._reach, self._drift = dict(x), reach, drift
 
     def surely_within(self, name: str, change: int, limit_cents: int) -> bool:
         """Say that both figures are within the limit after a change, if the bound alone shows it."""

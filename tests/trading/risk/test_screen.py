@@ -142,3 +142,16 @@ def test_open_orders_count_as_filled(side: str, price: str) -> None:
     step(state, submit("before", side=side, limit_price=price))
     assert screened(state, made(side=side, limit_price=price, qty="5"), market())[0]
     assert screened(state, made(side=side, limit_price=price, qty="6"), market())[0] == 0
+
+
+def test_near_the_var_limit_the_book_answers_once_it_is_known() -> None:
+    state = desk(max_var="1900")
+    step(state, submit("held", qty="100", limit_price="100"))
+    step(state, fill("t", "held", qty="100", price="100"))
+    account = state.accounts["a"].exposure
+    draft = made(qty="1", limit_price="99")
+    hold, context = screened(state, draft, market())
+    assert hold == 0
+    assert not account.gross_keeps_var_within(99 * 10**9, 1_900 * 100)
+    assert [rule(context) for rule in RULES] == [None] * len(RULES)
+    assert screened(state, draft, market())[0] == draft.limit_price
