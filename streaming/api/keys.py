@@ -67,7 +67,7 @@ def make_keys(accounts: Sequence[str]) -> list[Key]:
 
 
 def open_keys(home: Path, accounts: Sequence[str]) -> KeyRing:
-    """Read `keys.json` of the home, or make it; raise `ConfigError` if it is not private or not whole."""
+    """Read `keys.json` of the home, or make it; a new account gets a key. Raises `ConfigError` if it is not private or not whole."""
     path = home / KEYS_FILE
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -80,9 +80,12 @@ def open_keys(home: Path, accounts: Sequence[str]) -> KeyRing:
         if mode & ~PRIVATE:
             raise ConfigError(str(path), "(file)", f"others can read it (mode {mode:o}): chmod 600 and change the keys")
         try:
-            return KeyRing(msgspec.json.decode(file.read(), type=_File).keys)
+            keys = list(msgspec.json.decode(file.read(), type=_File).keys)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ConfigError(str(path), "keys", str(error)) from None
+    known = {key.account for key in keys}
+    new = [_new(account, ("read", "trade"), account) for account in accounts if account not in known]
+    return KeyRing(_write(path, keys + new) if new else keys)
 
 
 def _write(path: Path, keys: list[Key]) -> list[Key]:

@@ -164,7 +164,10 @@ def _respond(operation: Operation, answer: Any, id_: str) -> Response:
 
 
 def _query(request: Request, wanted: Any, whole: frozenset[str]) -> Any:
-    if len(request.url.query) > MAX_QUERY_CHARS:
+    text = request.scope["query_string"]
+    if wanted is None and not text:
+        return None
+    if len(text) > MAX_QUERY_CHARS:
         raise ApiError(422, "QUERY_TOO_LONG", f"a query has at most {MAX_QUERY_CHARS} characters")
     given = request.query_params.multi_items()
     if wanted is None:

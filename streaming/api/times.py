@@ -2,17 +2,25 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from streaming.api.errors import ApiError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_NS = 2**63 - 1
+SECONDS_KEPT = 1_024
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
 def to_text(ts_ns: int) -> str:
     """Return a time as `2026-01-02T03:04:05.123456Z`."""
-    return (EPOCH + timedelta(microseconds=ts_ns // 1_000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    seconds, rest_ns = divmod(ts_ns, 10**9)
+    return f"{_second(seconds)}.{rest_ns // 1_000:06}Z"
+
+
+@lru_cache(maxsize=SECONDS_KEPT)
+def _second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def to_offset_text(ts_ns: int, offset_ns: int = 0) -> str:

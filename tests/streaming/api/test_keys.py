@@ -14,8 +14,17 @@ def test_the_first_start_makes_private_keys_and_the_next_reads_them(tmp_path: Pa
     first = {key.key_id: key.secret for key in open_keys(tmp_path, ("a", "b"))}
     path = tmp_path / KEYS_FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert {key.key_id: key.secret for key in open_keys(tmp_path, ("other",))} == first
+    assert {key.key_id: key.secret for key in open_keys(tmp_path, ("b", "a"))} == first
     assert [entry.name for entry in tmp_path.iterdir()] == [KEYS_FILE]
+
+
+def test_a_new_account_gets_a_key_beside_the_old_ones(tmp_path: Path) -> None:
+    first = {key.key_id for key in open_keys(tmp_path, ("a",))}
+    more = list(open_keys(tmp_path, ("a", "b")))
+    assert first < {key.key_id for key in more}
+    assert [(key.account, sorted(key.scopes)) for key in more if key.key_id not in first] == [("b", ["read", "trade"])]
+    assert stat.S_IMODE((tmp_path / KEYS_FILE).stat().st_mode) == 0o600
+    assert {key.key_id for key in open_keys(tmp_path, ("a",))} == {key.key_id for key in more}
 
 
 def test_each_account_trades_and_two_people_administer() -> None:
