@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestration.audit import audit, until
 from orchestration.lake_io import LakeIO
 from streaming.adapters.lake import Lake
+from tests.kafka_node import KafkaNode
 from tests.streaming.poll import until_sync
 from tests.streaming.worker_process import WorkerProcess
 from trading.schemas import FILLS_V1, JOURNAL_V1, POSITIONS_V1
@@ -61,9 +64,10 @@ class Client:
         until_sync(lambda: self.call("GET", f"/v2/orders/{order}")[1].get("status") == "filled")
 
 
-def start(home: Path) -> WorkerProcess:
+def start(home: Path, broker: str) -> WorkerProcess:
     """Start the platform with the order path."""
-    return WorkerProcess(home, "--roles", ROLES, env={"TRADE_SINK__MAX_SECONDS": "0.5"})
+    env = {"TRADE_SINK__MAX_SECONDS": "0.5", "TRADE_BROKER": broker}
+    return WorkerProcess(home, "--roles", ROLES, env=env)
 
 
 def audited(home: Path) -> dict[str, str]:
@@ -75,8 +79,9 @@ def audited(home: Path) -> dict[str, str]:
     return {f.name: f.message for findings in found.values() for f in findings if not f.passed}
 
 
-def test_an_order_ends_in_the_lake_and_survives_a_kill(tmp_path: Path) -> None:
-    with start(tmp_path) as worker:
+def check_journey(tmp_path: Path, broker: str) -> None:
+    """Trade, kill the process with an order on its way, start again, trade on, and audit what is in the lake."""
+    with start(tmp_path, broker) as worker:
         worker.until_ready()
         client = Client(worker)
         order = client.submit(1)
@@ -84,7 +89,7 @@ def test_an_order_ends_in_the_lake_and_survives_a_kill(tmp_path: Path) -> None:
         assert client.call("GET", "/v2/positions")[1][0]["qty"] == QTY
         acknowledged = client.submit(2)
         worker.kill()
-    with start(tmp_path) as worker:
+    with start(tmp_path, broker) as worker:
         worker.until_ready()
         client = Client(worker)
         client.until_filled(acknowledged["id"])
@@ -102,3 +107,21 @@ def test_an_order_ends_in_the_lake_and_survives_a_kill(tmp_path: Path) -> None:
     ours = {answer["id"].replace("-", "") for answer in (order, acknowledged, last)}
     assert ours <= {order_id for order_id, _ in keys}
     assert audited(tmp_path) == {}
+
+
+def test_an_order_ends_in_the_lake_and_survives_a_kill(tmp_path: Path) -> None:
+    check_journey(tmp_path, "log://")
+
+
+@pytest.mark.kafka
+def test_an_order_ends_in_the_lake_on_kafka(kafka_node: KafkaNode, tmp_path: Path) -> None:
+    folder = tmp_path / "kafka"
+    folder.mkdir()
+    # The session's node says whether one can run here; this journey needs empty topics.
+    assert kafka_node.url
+    node = KafkaNode(folder)
+    node.start()
+    try:
+        check_journey(tmp_path / "home", node.url)
+    finally:
+        node.stop()
