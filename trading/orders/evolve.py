@@ -95,7 +95,7 @@ def _rehold(state: State, account: Account, holding: Holding, row: OrderRow) -> 
         _hold(account, holding, row, qty, raw)
     if row.replaced_by:
         child = state.orders.get(row.replaced_by)
-        if child is not None and not child.ended:
+        if child is not None and (not child.ended or child.status == "replaced"):
             child.inherited = row.filled + row.inherited
             state.dirty.add(row.replaced_by)
             _rehold(state, account, holding, child)

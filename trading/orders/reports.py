@@ -134,7 +134,8 @@ def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
     child = state.orders.get(row.replaced_by) if row.replaced_by else None
     if child is not None and not row.ended and leaves == qty and child.status in ("pending_new", "unknown"):
         events.append(_move(child, report, "rejected", "TOO_LATE"))
-    return events
+        return events
+    return events + _used_up(state, row, report, qty - excess)
 
 
 def canceled(state: State, report: VenueCanceled, _market: MarketView) -> Events:
@@ -210,6 +211,17 @@ def resolved(state: State, report: VenueState, _market: MarketView) -> Events:
     if report.status in ("canceled", "expired", "rejected"):
         return _end(state, row, report, report.status, row.reason)
     return [_alert(report, "STATE_UNCLEAR", f"the venue says {report.status!r}")]
+
+
+def _used_up(state: State, row: OrderRow, report: VenueFill, qty: int) -> Events:
+    """End a replacement of which an execution of the old order takes the rest, if it is known to have arrived."""
+    last = row
+    while last.replaced_by in state.orders and (last is row or last.status == "replaced"):
+        last = state.orders[last.replaced_by]
+    proven = last.filled or last.venue_order_id or last.status not in UNPROVEN
+    if last is row or last.ended or not proven or last.leaves > qty:
+        return []
+    return _end(state, last, report, "filled", "OLD_ORDER_FILLED")
 
 
 def _working(row: OrderRow, report: VenueReport, status: Status) -> Events:

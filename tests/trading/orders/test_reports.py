@@ -256,6 +256,17 @@ def test_a_repeated_replaced_leaves_the_next_replacement_pending() -> None:
     assert [row(state, cid).status for cid in ("c2", "c3")] == ["pending_replace", "pending_new"]
 
 
+def test_a_late_fill_of_a_replaced_order_fills_what_stands_in_its_place() -> None:
+    for chain in (("c2",), ("c2", "c3")):
+        state = working()
+        for before, cid in zip(("c1", *chain), chain, strict=False):
+            step(state, ReplaceOrder(account="a", ts_ns=T0, order=oid(before), client_order_id=cid, qty="9"))
+            step(state, report(VenueReplaced, order=oid(before), new_order=oid(cid), venue_order_id=f"v-{cid}"))
+        step(state, fill("t1", chain[-1], qty="4"))
+        step(state, fill("t2", "c1", qty="5"))
+        assert (row(state, chain[-1]).status, row(state, chain[-1]).leaves, held(state)) == ("filled", 0, 0)
+
+
 def test_a_replacement_that_was_refused_and_works_is_an_alert() -> None:
     state = working()
     step(state, replacing("c2", "12"))
