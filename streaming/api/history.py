@@ -77,9 +77,23 @@ class History:
         self._db = self._open()
         self._reads = _connect(path)
         self._fold = Fold(self._db)
+        self._work: asyncio.Future[None] | None = None
+
+    async def settle(self) -> None:
+        """Wait for the transaction in hand: it goes on in its thread when the one who asked for it is cancelled."""
+        if self._work is None:
+            return
+        await asyncio.wait({self._work})
+        failed = self._work.exception()
+        self._work = None
+        if failed is not None:
+            # What was folded in memory is not in the file: begin again from the file.
+            self._db.rollback()
+            self._readers.clear()
+            self._fold = Fold(self._db)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; `settle` first."""
         self._reads.close()
         self._db.close()
 
@@ -96,6 +110,7 @@ class History:
     async def catch_up(self, partition: int | None = None) -> None:
         """Fold everything that the journal holds now, of one partition or of all."""
         async with self._lock:
+            await self.settle()
             for number in range(self._partitions) if partition is None else (partition,):
                 await self._catch_up(number)
 
@@ -184,7 +199,9 @@ class History:
             messages = [m async for m in self._journal.read(ORDERS_JOURNAL.name, partition, start, stop)]
             reader = self._readers.setdefault(partition, JournalReader(place.generation))
             taken = [(m.offset, record) for m in messages if (record := reader.take(m)) is not None]
-            await asyncio.to_thread(self._fold.take, partition, taken, stop, reader.generation)
+            work = asyncio.to_thread(self._fold.take, partition, taken, stop, reader.generation)
+            self._work = asyncio.ensure_future(work)
+            await asyncio.shield(self._work)
 
     def _rebuild(self) -> None:
         self._readers.clear()

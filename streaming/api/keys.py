@@ -67,7 +67,10 @@ def make_keys(accounts: Sequence[str]) -> list[Key]:
 
 
 def open_keys(home: Path, accounts: Sequence[str]) -> KeyRing:
-    """Read `keys.json` of the home, or make it; a new account gets a key. Raises `ConfigError` if it is not private or not whole."""
+    """Read `keys.json` of the home, or make it; a new account gets a key.
+
+    Raises `ConfigError` if the file is not private or not whole.
+    """
     path = home / KEYS_FILE
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

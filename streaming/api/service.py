@@ -64,6 +64,7 @@ class OrderApi:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if self._history is not None:
+            await self._history.settle()
             self._history.close()
         await self._house.stop()
 

@@ -1,9 +1,11 @@
 """The read model equals the state it was folded from, survives restarts, and is made anew when it does not fit."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from streaming.api.history import History, Wanted
 from tests.api_rig import FakeJournal, Rig
@@ -122,6 +124,41 @@ async def test_a_chain_that_breaks_is_folded_anew(tmp_path: Path) -> None:
     assert shown(rig.history.order(orders[2])) == shown(other.row(found[2]))
     for history in (rig.history, other.history):
         history.close()
+
+
+async def test_a_cancelled_reader_leaves_the_fold_whole(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    orders = await busy(rig)
+    for _ in range(5):
+        reading = asyncio.create_task(rig.history.catch_up())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    await rig.history.catch_up()
+    for order in orders:
+        assert shown(rig.history.order(order)) == shown(rig.row(order))
+    await rig.history.settle()
+    rig.history.close()
+
+
+async def test_a_write_that_fails_is_made_again_and_doubles_nothing(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    orders = await busy(rig)
+    with sqlite3.connect(tmp_path / "history.sqlite") as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON progress BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    with pytest.raises(sqlite3.Error, match="full"):
+        await rig.history.catch_up()
+    with sqlite3.connect(tmp_path / "history.sqlite") as other:
+        other.execute("DROP TRIGGER full")
+    other.close()
+    await rig.history.catch_up()
+    for order in orders:
+        assert shown(rig.history.order(order)) == shown(rig.row(order))
+    assert rig.history.cash_moved("a", 2**62) == 10**15
+    rig.history.close()
 
 
 async def test_a_file_that_is_not_ours_is_made_anew(tmp_path: Path) -> None:
