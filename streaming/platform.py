@@ -94,10 +94,18 @@ class Platform:
                 _log.info("ready", roles=[flow.role for flow in self._flows], http=self.board.http)
             if loop.time() - refreshed_s >= REFRESH_S:
                 refreshed_s = loop.time()
-                await self.board.refresh()
-                self.board.sample()
-                self._commits.check(self._is_excused)
+                await self._refresh()
             await asyncio.sleep(WATCH_S)
+
+    async def _refresh(self) -> None:
+        try:
+            await self.board.refresh()
+        except BrokerError as error:
+            # A broker that is away holds up the roles, which wait for it; the page just gets older.
+            _log.warning("status_not_refreshed", code=error.code, message=str(error))
+            return
+        self.board.sample()
+        self._commits.check(self._is_excused)
 
     async def drain(self) -> None:
         """Stop the sources, let each stage work up to its end and flush, commit; bounded by `DRAIN_S`."""

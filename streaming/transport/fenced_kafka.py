@@ -7,8 +7,9 @@ private names of aiokafka, which `test_fenced_kafka.py` asserts.
 import asyncio
 from collections.abc import Sequence
 
+import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
 from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError
 from streaming.transport.fenced import BARRIER_KEY, Messages
@@ -17,6 +18,8 @@ from streaming.transport.kafka_writer import PartitionWriter, broker_error
 BATCH_BYTES = 256 << 10
 OVERHEAD_BYTES = 64 << 10
 TAKE_OVER_S = 20.0
+RETIRE_S = 5.0
+log = structlog.get_logger(__name__)
 
 
 class KafkaFencedWriter:
@@ -30,12 +33,13 @@ class KafkaFencedWriter:
         self._timeout_s = timeout_s
         self._producer: AIOKafkaProducer | None = None
         self._writers: dict[str, PartitionWriter] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
 
     async def take_over(self) -> int:
         """Bump the epoch and write a barrier to every topic."""
         try:
+            self._retire()
             async with asyncio.timeout(TAKE_OVER_S):
-                await self.stop()
                 producer = await self._next_epoch()
                 self._producer = producer
                 self._writers = {
@@ -60,12 +64,18 @@ class KafkaFencedWriter:
 
     async def stop(self) -> None:
         """Give up what is not acknowledged and disconnect."""
+        self._retire()
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=RETIRE_S)
+
+    def _retire(self) -> None:
+        # Nobody waits for the old producer: with its broker away it may hang, and the new epoch shuts it out.
         producer, self._producer = self._producer, None
         self._writers = {}
-        if producer is None:
-            return
-        producer._message_accumulator.fail_all(KafkaTimeoutError())
-        await producer.stop()
+        if producer is not None:
+            task = asyncio.create_task(_halt(producer))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
     async def _next_epoch(self) -> AIOKafkaProducer:
         bumped = AIOKafkaProducer(bootstrap_servers=self._bootstrap, transactional_id=self._id)
@@ -89,6 +99,20 @@ class KafkaFencedWriter:
             await producer.stop()
             raise
         return producer
+
+
+async def _halt(producer: AIOKafkaProducer) -> None:
+    sender = producer._sender.sender_task
+    try:
+        if sender is not None:
+            sender.cancel()
+            await asyncio.wait([sender], timeout=RETIRE_S)
+        # What is left would be waited for, and a batch that is tried again ends in a KeyError when it is failed.
+        producer._message_accumulator._batches.clear()
+        producer._message_accumulator._pending_batches.clear()
+        await producer.stop()
+    except Exception as error:  # noqa: BLE001 - nothing of an old producer may hurt the new one
+        log.warning("old_producer_not_stopped", reason=repr(error))
 
 
 async def _trust() -> None:

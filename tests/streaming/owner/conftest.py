@@ -10,12 +10,18 @@ from tests.kafka_node import KafkaNode
 
 
 @pytest.fixture
-async def broker(kafka_node: KafkaNode, tmp_path: Path) -> AsyncIterator[str]:
-    """Return the url of a fresh node; skips where the node of the session does."""
+async def node(kafka_node: KafkaNode, tmp_path: Path) -> AsyncIterator[KafkaNode]:
+    """Return a fresh node that runs; skips where the node of the session does."""
     assert kafka_node.url
     folder = tmp_path / "node"
     folder.mkdir()
-    node = KafkaNode(folder)
-    await asyncio.to_thread(node.start)
-    yield node.url
-    await asyncio.to_thread(node.stop)
+    fresh = KafkaNode(folder)
+    await asyncio.to_thread(fresh.start)
+    yield fresh
+    await asyncio.to_thread(fresh.stop)
+
+
+@pytest.fixture
+def broker(node: KafkaNode) -> str:
+    """Return the url of the fresh node."""
+    return node.url

@@ -5,6 +5,7 @@ import inspect
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import Sender
 from aiokafka.producer.transaction_manager import TransactionManager
 
@@ -17,6 +18,11 @@ def test_a_producer_has_the_names_that_are_used() -> None:
     source = inspect.getsource(AIOKafkaProducer)
     assert "self._txn_manager =" in source
     assert "self._message_accumulator =" in source
+    assert "self._sender =" in source
+    accumulator = inspect.getsource(MessageAccumulator)
+    assert "self._batches:" in accumulator or "self._batches =" in accumulator
+    assert "self._pending_batches =" in accumulator or "self._pending_batches:" in accumulator
+    assert isinstance(inspect.getattr_static(Sender, "sender_task"), property)
 
 
 def test_an_epoch_can_be_put_on_before_the_start() -> None:
