@@ -1,5 +1,6 @@
 """A sink of the order journal: as every sink, but it passes over records that a fenced-off owner left behind."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from trading.instruments import InstrumentTable
 from trading.orders.journal import FENCE, read_record
 from trading.schemas import Table
 
+# The records before the first that is new tell the generation; a stale owner cannot have written all of these.
+LOOK_BACK_RECORDS = 1_000
+PAUSE_RECORDS = 1_000
 _FENCE = f'"cause":"{FENCE}:'.encode()
 
 
@@ -40,17 +44,30 @@ class JournalSink(DeltaSink):
         self._none = Rows(pa.Table.from_batches([], arrow_schema(table)), None)
 
     async def open(self) -> int | None:
-        """Read again what is in the table already: who owned the partition, and what the rows depend on."""
+        """Read again what the rows depend on: the generation that is in force, and earlier records if they matter."""
         first = await super().open()
         client, topic, number = self._context.client, self._topic, self._partition
+        begin, end = await client.begin_offset(topic, number), first or 0
+        if not self._made.remembers:
+            begin = max(begin, end - LOOK_BACK_RECORDS)
         instruments = self._context.settings.instrument_table()
-        async for message in client.read(topic, number, await client.begin_offset(topic, number), first or 0):
-            if self._made.remembers or _FENCE in (message.value or b""):
-                try:
+        generation, count = -1, 0
+        async for message in client.read(topic, number, begin, end):
+            count += 1
+            if count % PAUSE_RECORDS == 0:
+                await asyncio.sleep(0)
+            try:
+                if self._made.remembers:
                     self._rows_of(message, instruments)
-                except CodecError:
-                    # It is a dead letter since it was first read.
-                    continue
+                elif message.value is not None:
+                    record = read_record(message.value)
+                    # A fence carries the generation before its own.
+                    fenced = record.cause.startswith(f"{FENCE}:")
+                    generation = max(generation, message.offset if fenced else record.generation)
+            except CodecError:
+                # It is a dead letter since it was first read.
+                continue
+        self._reader.generation = max(self._reader.generation, generation)
         return first
 
     def _rows_of(self, message: Record, instruments: InstrumentTable) -> Rows:
