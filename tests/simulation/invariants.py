@@ -345,8 +345,8 @@ def i12_decides_alike(world: World, command: c.AnyCommand) -> None:
 
 def _gist(event: e.AnyEvent) -> object:
     """Leave out which of several missing inputs is named: that one is met first is no decision."""
-    missing = isinstance(event, e.OrderRefused) and event.code in oracle.EARLY
-    return "input missing" if missing else event
+    codes = {breach.code for breach in event.breaches} if isinstance(event, e.OrderRefused) else set()
+    return "input missing" if codes & oracle.EARLY else event
 
 
 def i12_replay(world: World, before: State | None) -> None:

@@ -96,7 +96,7 @@ class Ledger:
     def inherited(self, order: Known) -> int:
         """Return what the orders that this one replaces have filled."""
         parent = self.orders.get(order.intent.replaces)
-        if parent is None or order.ended:
+        if parent is None or (order.ended and order.status != "replaced"):
             return order.carried
         return parent.filled + self.inherited(parent)
 
@@ -189,6 +189,10 @@ class Ledger:
             order.dead = True
             if order.child:
                 self.orders[order.child].dead = True
+        last = order
+        while last.child:
+            last = self.orders[last.child]
+            last.dead = last.dead or not self.leaves(last)
 
     def _cover(self, report: c.Report) -> None:
         order = self.orders.get(report.order)

@@ -38,8 +38,8 @@ RARE = frozenset(
 )
 # What stops all trade comes with what lets it go on.
 UNDONE_BY = {"kill": "revive", "mode": "mode_back", "trade": "mode_back"}
-FREQUENT = frozenset({"submit", "venue", "deliver", "trade"})
-OFTEN = frozenset({"replace", "timer", "old_report"})
+FREQUENT = frozenset({"submit", "venue", "deliver", "trade", "replace"})
+OFTEN = frozenset({"timer", "old_report"})
 SELDOM = frozenset({"again", "other_body", "broken", "deposit", "stranger", "crash"})
 
 

@@ -46,7 +46,10 @@ STATE_CHECKS: tuple[Callable[[World, State], None], ...] = (
 
 
 class Checker:
-    """Checks every invariant after every decision, every recovery and every request that leaves."""
+    """Checks every invariant after every decision, every recovery and every request that leaves.
+
+    Each `every`th command is also decided on a state that was read back.
+    """
 
     def __init__(self, *, every: int = 8) -> None:
         self.every = every
@@ -100,9 +103,9 @@ class Failure(NamedTuple):
     story: tuple[str, ...]
 
 
-def run_plan(plan: Plan, *, every: int = 8) -> Failure | None:
-    """Run one schedule; return the first violation. Each `every`th command is also decided on a state read back."""
-    checker = Checker(every=every)
+def run_plan(plan: Plan, checker: Checker | None = None) -> Failure | None:
+    """Run one schedule; return the first violation."""
+    checker = checker or Checker()
     world = World(plan.features, checker)
     actor = Actor(world)
     done = 0
@@ -170,7 +173,7 @@ def shrink(plan: Plan, failure: Failure, budget: int = SHRINK_RUNS) -> tuple[Pla
 
 
 def _same(plan: Plan, steps: Sequence[Step], name: str) -> Failure | None:
-    found = run_plan(plan._replace(steps=tuple(steps)), every=1)
+    found = run_plan(plan._replace(steps=tuple(steps)), Checker(every=1))
     return found if found is not None and found.name == name else None
 
 

@@ -358,8 +358,8 @@ DEFECTS: Mapping[str, Sequence[Swap]] = {
     "open_on_failure": [(gate, "check", _open_on_failure)],
     "unknown_is_rejected": [handler(c.VenueUnknown, changed(_unknown_is_rejected))],
     "doubt_ends_a_pending_replacement": [
-        handler(c.VenueState, changed(_replaced_doubt)),
-        handler(c.VenueAccepted, changed(_replaced_doubt)),
+        handler(report, changed(_replaced_doubt))
+        for report in (c.VenueState, c.VenueAccepted, c.VenueReplaced, c.VenueRejected)
     ],
     "timer_expires_the_wrong_order": [(expiry, "due", _wrong_order_due)],
     "expiry_forgotten": [(expiry, "due", _expiry_forgotten)],
