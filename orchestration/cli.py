@@ -165,6 +165,21 @@ def backtest(
     raise typer.Exit(command.run(options))
 
 
+@app.command()
+def gate(
+    url: Annotated[str | None, typer.Option(help="A running platform (its data folder is TRADE_HOME).")] = None,
+    rate: Annotated[float, typer.Option(min=1.0, help="Requests a second of the load test.")] = 1_000.0,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of the load test; the bar is for 300.")] = 10.0,
+    config: Config = None,
+    broker: Annotated[str | None, typer.Option(help="Of a platform of its own: log:// or kafka://HOST:PORT.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every part, follow an order through all, load them, audit them: PROCEED (exit 0) or STOP (exit 1)."""
+    from orchestration.commands import gate as command
+
+    raise typer.Exit(command.run(command.Options(url, rate, seconds, config, broker, as_json)))
+
+
 @app.command(context_settings=PASS_THROUGH)
 def bench(name: Bench, context: typer.Context) -> None:
     """Run a benchmark; further arguments go to it (try --help after the name)."""

@@ -60,7 +60,7 @@ async def load(options: argparse.Namespace, address: Address, home: Path, rate: 
         faults = await differences(caller, run.ledger, keys)
         broken = await audit(caller, admin)
         page = await caller.status(admin)
-        if options.url:
+        if options.url and not options.keep:
             await clean_up(caller, admin, run.ledger, before)
     finally:
         await pool.stop()
@@ -153,6 +153,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--feed-rate", type=float, default=FEED_RATE, help="ticks a second of the simulated market")
     parser.add_argument("--url", help="a running platform, instead of one of its own")
     parser.add_argument("--home", type=Path, help="with --url: the data folder of that platform, for its keys")
+    parser.add_argument("--keep", action="store_true", help="with --url: leave open orders and raised limits")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if bool(options.url) != (options.home is not None):
