@@ -1,7 +1,7 @@
 """Role `route`: reads the journal, checks the controls once more, asks the venue, and reports to `orders.commands`.
 
-Nothing is kept here: on start the journal is folded again. A partition begins to ask only when the owner has worked
-every report of an earlier life, so that nothing is asked, or filled, on the ground of an old state.
+Nothing is kept here: a start takes the owner's snapshot and the journal after it. A partition begins to ask only when
+the owner has worked every report of an earlier life, so that nothing is asked or filled on an old state.
 """
 
 import time
@@ -17,8 +17,9 @@ from streaming.adapters.venue_paper import PaperAdapter
 from streaming.flow import Flow, FlowContext
 from streaming.gateway.open_orders import OpenOrders
 from streaming.gateway.reporter import Reporter
+from streaming.gateway.restore import story_of
 from streaming.owner.clock import Clock, clock_of
-from streaming.owner.recovery import JournalReader
+from streaming.owner.recovery import JournalReader, recover
 from streaming.settings import RouteSettings
 from streaming.transport.client import Record
 from streaming.transport.follow import follow
@@ -106,15 +107,19 @@ class RouteLane:
         self._denials: dict[str, int] = {}
 
     async def open(self) -> int | None:
-        """Fold the journal so far."""
-        begin = await self._client.begin_offset(ORDERS_JOURNAL.name, self._number)
+        """Take the open orders from the owner's newest snapshot and the journal after it."""
         end = await self._client.end_offset(ORDERS_JOURNAL.name, self._number)
         self._commands_end = await self._client.end_offset(ORDERS_COMMANDS.name, self._number)
-        async for message in self._client.read(ORDERS_JOURNAL.name, self._number, begin, end):
-            await self._take(message)
-        self._position = end
+        found = await recover(self._client, self._number, end)
+        for event in story_of(found.state):
+            self._open.apply(event)
+        self._gateway.controls = found.state.controls
+        self._reader.generation = found.state.generation
+        self._clock.advance(found.last_ts_ns)
+        # A snapshot may have come while this was read.
+        self._position = max(end, found.snapshot_off + 1)
         await self._join_when_due()
-        return end
+        return self._position
 
     async def process(self, records: Sequence[Record]) -> int | None:
         """Follow records; ask what they call for."""

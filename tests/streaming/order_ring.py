@@ -17,8 +17,8 @@ from streaming.settings import FeedSettings, OrderSettings, RouteSettings, Setti
 from streaming.transport.follow import LogFollower
 from tests.streaming.memory_broker import MemoryBroker
 from tests.streaming.poll import until
-from tests.trading.orders.builders import T0, TABLE, XYZ, desk, market
-from trading.commands import AnyCommand, decode_command, encode_command
+from tests.trading.orders.builders import T0, TABLE, XYZ, limits_body, market
+from trading.commands import AnyCommand, Deposit, OpenAccount, SetLimits, decode_command, encode_command
 from trading.market.batches import ABSENT, QUOTE, TRADE, TickBatch
 from trading.messages import Source
 from trading.orders.journal import append_fence, fold, read_record
@@ -62,36 +62,49 @@ class Owner:
     """Plays the role `orders` for all partitions: decides commands, appends records, commits offsets."""
 
     def __init__(self, broker: MemoryBroker, accounts: Sequence[str], partitions: int) -> None:
-        self.broker, self.partitions = broker, partitions
-        self.states: list[State] = []
-        for number in range(partitions):
-            own = [account for account in accounts if partition_of(account, partitions) == number]
-            state = desk(*own) if own else State()
-            self.states.append(state)
-            self.worked = [0] * partitions
+        self.broker, self.partitions, self.accounts = broker, partitions, accounts
+        self.states = [State() for _ in range(partitions)]
+        self.worked = [0] * partitions
 
     async def fence(self) -> None:
-        """Open an ownership of each partition."""
+        """Open an ownership of each partition, and the accounts that are not open yet."""
         for number, state in enumerate(self.states):
             payload = append_fence(state, "ring", T0)
             state.generation = await self.broker.append(ORDERS_JOURNAL.name, number, [(None, payload)])
+        for account in self.accounts:
+            number = partition_of(account, self.partitions)
+            if account not in self.states[number].accounts:
+                for command in opening(account):
+                    await self._apply(number, command, "ring:open", keep_cause=False)
+
+    async def _apply(self, number: int, command: AnyCommand, cause: str, *, keep_cause: bool) -> None:
+        now_ns = max(T0, command.ts_ns)
+        applied = apply(self.states[number], command, cause, now_ns, market(now_ns), keep_cause=keep_cause)
+        for account, payload in applied.records:
+            await self.broker.append(ORDERS_JOURNAL.name, number, [(account.encode(), payload)])
 
     async def decide(self) -> int:
         """Work what is in `orders.commands`; return how many commands."""
         count = 0
-        for number, state in enumerate(self.states):
+        for number in range(self.partitions):
             records = self.broker.records[ORDERS_COMMANDS.name, number][self.worked[number] :]
             for record in records:
                 command = decode_command(record.value or b"")
                 cause = f"{ORDERS_COMMANDS.name}:{number}:{record.offset}"
-                now_ns = max(T0, command.ts_ns)
-                applied = apply(state, command, cause, now_ns, market(now_ns), keep_cause=True)
-                for account, payload in applied.records:
-                    await self.broker.append(ORDERS_JOURNAL.name, number, [(account.encode(), payload)])
+                await self._apply(number, command, cause, keep_cause=True)
             self.worked[number] += len(records)
             self.broker.offsets["orders", ORDERS_COMMANDS.name, number] = self.worked[number]
             count += len(records)
         return count
+
+
+def opening(account: str) -> list[AnyCommand]:
+    """Return what makes an account ready to trade."""
+    return [
+        OpenAccount(account=account, ts_ns=T0, actor="admin"),
+        Deposit(account=account, ts_ns=T0, actor="admin", ref="first", amount="1000000"),
+        SetLimits(account=account, ts_ns=T0, actor="admin", limits=limits_body()),
+    ]
 
 
 class Ring:
@@ -211,8 +224,8 @@ class Ring:
         return self.row(order).status, self.row(order).filled
 
     def refold(self) -> State:
-        """Return the state of the first partition from the accounts it began with and its journal alone."""
-        state = desk("a")
+        """Return the state of the first partition from its journal alone."""
+        state = State()
         for offset, message in enumerate(self.broker.records[ORDERS_JOURNAL.name, 0]):
             fold(state, read_record(message.value or b""), offset=offset)
         return state
