@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from streaming.owner import snapshots
-from streaming.transport.client import BrokerClient
+from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.client import Record as Message
 from trading.orders.journal import FENCE, Record, fold, read_record
 from trading.orders.state import State
@@ -64,12 +64,16 @@ async def _fold(client: BrokerClient, partition: int, end: int, found: snapshots
     # The fence itself carries the generation before it.
     reader = JournalReader(state.generation if start else -1)
     folded, last_ts_ns, started = 0, 0, time.perf_counter()
+    position = min(start, end)
     async for message in client.read(ORDERS_JOURNAL.name, partition, start, end):
+        position = message.offset + 1
         record = reader.take(message)
         if record is not None:
             fold(state, record, offset=message.offset)
             folded += 1
             last_ts_ns = max(last_ts_ns, record.ts_ns)
+    if position < end:
+        raise BrokerError("READ_SHORT", f"{ORDERS_JOURNAL.name}[{partition}]: {position} of {end} read", retriable=True)
     fold_s = time.perf_counter() - started
     return Recovered(state, found.journal_off, folded, reader.skipped, last_ts_ns, fold_s, found.unfinished)
 

@@ -156,7 +156,9 @@ async def accepted(client: BrokerClient, partitions: int) -> tuple[Counter[str],
     for partition in range(partitions):
         reader, payloads = JournalReader(), []
         end = await client.end_offset(ORDERS_JOURNAL.name, partition)
+        position = 0
         async for message in client.read(ORDERS_JOURNAL.name, partition, 0, end):
+            position = message.offset + 1
             record = reader.take(message)
             if record is None or message.value is None:
                 continue
@@ -165,6 +167,8 @@ async def accepted(client: BrokerClient, partitions: int) -> tuple[Counter[str],
                 if isinstance(event, OrderAccepted):
                     counts[event.client_order_id] += 1
                     places[partition, record.seq] = event.client_order_id
+        assert position == end, f"partition {partition}: {position} of {end} read"
+        assert reader.skipped == 0, f"partition {partition}: {reader.skipped} records skipped, {len(payloads)} taken"
         verify(payloads)
     return counts, places
 
@@ -175,7 +179,9 @@ async def check(ledger: Ledger, broker: str, partitions: int = 4) -> None:
     await client.start()
     counts, places = await accepted(client, partitions)
     await client.stop()
-    assert [name for name in ledger.acknowledged if counts[name] == 0] == []
+    lost = {name: place for name, place in ledger.acknowledged.items() if counts[name] == 0}
+    taken = {place: places[place] for place in lost.values() if place in places}
+    assert lost == {}, f"lost {lost}; at these places now: {taken}; last: {max(places, default=None)}"
     assert [name for name, count in counts.items() if count > 1] == []
     assert counts.keys() <= ledger.sent
     for name, place in ledger.acknowledged.items():

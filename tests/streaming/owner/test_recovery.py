@@ -4,6 +4,7 @@ import pytest
 
 from streaming.owner.apply import apply
 from streaming.owner.recovery import JournalReader, fold_journal, recover
+from streaming.transport.client import BrokerError
 from streaming.transport.client import Record as Message
 from tests.streaming.memory_broker import MemoryBroker
 from tests.trading.orders.builders import T0, market, submit
@@ -54,3 +55,11 @@ def test_a_reader_follows_the_fences() -> None:
     assert reader.take(Message("j", 0, 8, b"", None)) is None
     assert reader.take(Message("j", 0, 9, b"", append_fence(state, "stale", T0))) is None
     assert reader.skipped == 1
+
+
+async def test_a_read_that_ends_early_is_no_recovery() -> None:
+    broker = MemoryBroker()
+    await journal(broker, State())
+    with pytest.raises(BrokerError) as caught:
+        await recover(broker, 0, 4)
+    assert (caught.value.code, caught.value.retriable) == ("READ_SHORT", True)
