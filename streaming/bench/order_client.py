@@ -6,11 +6,14 @@ Whoever measures shares the machine with what is measured, so an answer costs a 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import NamedTuple, cast
 
 from streaming.api.keys import Key
 
 CONNECT_S = 10.0
+# The server closes a connection after 5 s of silence; a request must not meet that.
+IDLE_S = 3.0
 END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 # What `done` gets where the connection broke before the answer was complete.
@@ -47,12 +50,12 @@ def headers_of(key: Key) -> dict[str, str]:
 
 
 class Pool:
-    """A fixed number of connections to one server; they take turns, and one that breaks is opened again."""
+    """A bounded number of connections to one server; one that broke or grew old is opened again when it is needed."""
 
     def __init__(self, address: Address, connections: int) -> None:
         self._address = address
         self._size = connections
-        self._idle: deque[_Connection] = deque()
+        self._idle: list[_Connection] = []
         self._waiting: deque[tuple[bytes, Done]] = deque()
         self._opening: set[asyncio.Task[None]] = set()
         self._open: set[_Connection] = set()
@@ -73,13 +76,16 @@ class Pool:
 
     def send(self, payload: bytes, done: Done) -> None:
         """Send a request as soon as a connection is free, and tell its outcome."""
-        if self._idle:
-            self._idle.popleft().ask(payload, done)
-        elif self._open or self._opening:
-            self._waiting.append((payload, done))
-        else:
+        oldest = perf_counter() - IDLE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.used >= oldest:
+                connection.ask(payload, done)
+                return
+            connection.close()
+        self._waiting.append((payload, done))
+        if len(self._open) + len(self._opening) < self._size:
             self._reopen()
-            self._waiting.append((payload, done))
 
     async def call(self, payload: bytes, within_s: float) -> Answer:
         """Send a request and return its answer; raise `TimeoutError`."""
@@ -104,7 +110,7 @@ class Pool:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        if not self._stopping:
+        if self._waiting and not self._stopping:
             self._reopen()
 
     def _reopen(self) -> None:
@@ -136,6 +142,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._done: Done | None = None
         self._seen = b""
+        self.used = perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -170,6 +177,7 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, status: int, body: bytes) -> None:
         done, self._done = self._done, None
+        self.used = perf_counter()
         self._pool.free(self)
         if done is not None:
             done(status, body)

@@ -12,8 +12,10 @@ from streaming.bench.order_load import QTY, Ledger, Quoting, code_of
 
 CALL_S = 120.0
 READY_S = 60.0
-# Cancels are asked of the venue after they are acknowledged.
-SETTLE_S = 60.0
+# The venue is asked after an order is acknowledged: so long may it take until it has heard of all of them.
+CATCH_UP_S = 120.0
+SETTLE_S = 10.0
+BEHIND = ("route", "orders")
 POLL_S = 0.25
 PAGE_ROWS = 500
 MAX_OPEN_ORDERS = 100_000
@@ -105,8 +107,20 @@ async def quoting(caller: Caller, key: Key, symbol: str = SYMBOL) -> Quoting:
     raise StateError(f"{symbol} has no price after {READY_S:.0f} s")
 
 
+async def caught_up(caller: Caller, key: Key) -> float:
+    """Wait until the gateway and the owners have worked everything; return after how many seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() - began < CATCH_UP_S:
+        groups = (await caller.status(key))["groups"]
+        if not any(groups[name]["lag"] for name in BEHIND if name in groups):
+            break
+        await asyncio.sleep(POLL_S)
+    return round(loop.time() - began, 1)
+
+
 async def differences(caller: Caller, ledger: Ledger, keys: Sequence[Key]) -> list[str]:
-    """Compare the ledger with the orders of each account, once the venue has had time; return what differs."""
+    """Compare the ledger with the orders of each account, give the last ones a moment; return what differs."""
     wanted_open, wanted_canceled = set(ledger.open), set(ledger.canceled)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_S

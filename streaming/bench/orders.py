@@ -26,6 +26,7 @@ from streaming.bench.order_state import (
     administrator,
     allow,
     audit,
+    caught_up,
     clean_up,
     differences,
     quoting,
@@ -41,6 +42,7 @@ SEARCH_STEP = 1.6
 MAX_PROBES = 8
 NEW_SHARE = 0.8
 EXIT_NO_PLATFORM = 69
+SHOWN_FAULTS = 5
 
 
 async def load(options: argparse.Namespace, address: Address, home: Path, rate: float) -> dict[str, Any]:
@@ -57,6 +59,7 @@ async def load(options: argparse.Namespace, address: Address, home: Path, rate: 
         before = await allow(caller, admin, [key.account for key in keys], orders)
         run = Load(pool, keys, await quoting(caller, keys[0]), f"load-{secrets.token_hex(4)}-")
         await run.run(rate, options.seconds)
+        caught_up_s = await caught_up(caller, admin)
         faults = await differences(caller, run.ledger, keys)
         broken = await audit(caller, admin)
         page = await caller.status(admin)
@@ -76,6 +79,7 @@ async def load(options: argparse.Namespace, address: Address, home: Path, rate: 
         "seconds": options.seconds,
         **measured,
         "errors": errors,
+        "caught_up_s": caught_up_s,
         "acknowledged": {"open": len(run.ledger.open), "canceled": len(run.ledger.canceled)},
         "state_faults": faults,
         "audit_faults": broken,
@@ -172,7 +176,11 @@ def _show(run: dict[str, Any], to: Any = sys.stderr) -> None:
             shown = "  ".join(f"{name} {run[verb][f'{name.lower()}_ms']:8.2f} ms" for name in ("P50", "P99", "max"))
             lines.append(f"  {verb:6} {run[verb]['count']:>8,}  {shown}")
     lines.append(f"  errors {run['errors'] or 0}, requests handed over late P99 {run['handed_late_ms_p99']:.2f} ms")
-    lines += [f"  FAULT {fault}" for fault in (*run["state_faults"], *run["audit_faults"])]
+    lines.append(f"  gateway and owners had worked everything {run['caught_up_s']:g} s after the last answer")
+    faults = [*run["state_faults"], *run["audit_faults"]]
+    lines += [f"  FAULT {fault}" for fault in faults[:SHOWN_FAULTS]]
+    if len(faults) > SHOWN_FAULTS:
+        lines.append(f"  and {len(faults) - SHOWN_FAULTS} more faults")
     lines.append(f"  {'holds' if run['held'] else 'MISSES'} P50 < {P50_BAR_MS:g} ms, P99 < {P99_BAR_MS:g} ms, no error")
     print("\n".join(lines), file=to, flush=True)
 

@@ -69,6 +69,18 @@ async def test_a_broken_connection_is_no_answer_and_is_opened_again(served: tupl
     await pool.stop()
 
 
+async def test_a_connection_that_was_silent_for_long_is_not_used(
+    served: tuple[Server, Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = served
+    pool = Pool(address, 1)
+    await pool.start()
+    monkeypatch.setattr("streaming.bench.order_client.IDLE_S", -1.0)
+    assert (await pool.call(request("GET", "/", {}), 10.0)).status == 200
+    assert server.connections == 2
+    await pool.stop()
+
+
 async def test_nobody_there_is_an_error_and_later_no_answer(free_port: int) -> None:
     pool = Pool(Address("127.0.0.1", free_port), 1)
     with pytest.raises(OSError, match="onnect"):

@@ -14,6 +14,7 @@ from streaming.bench.order_state import (
     administrator,
     allow,
     audit,
+    caught_up,
     clean_up,
     differences,
     listing,
@@ -86,6 +87,12 @@ async def test_an_order_shown_twice_is_a_fault(monkeypatch: pytest.MonkeyPatch) 
         return 200, [order("3", "canceled")]
 
     assert await differences(caller_of(script), ledger(), [TRADER]) == ["a: 1 shown twice: t-2"]
+
+
+async def test_the_gateway_is_waited_for() -> None:
+    lags = iter([5, 0])
+    caller = caller_of(lambda *_: (200, {"groups": {"route": {"lag": next(lags)}, "sink-fills": {"lag": 9}}}))
+    assert await caught_up(caller, ADMIN) > 0
 
 
 async def test_a_list_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
