@@ -191,8 +191,9 @@ class Ledger:
                 self.orders[order.child].dead = True
         last = order
         while last.child:
-            last = self.orders[last.child]
-            last.dead = last.dead or not self.leaves(last)
+            child = self.orders[last.child]
+            child.dead = child.dead or not self.leaves(child) or not self.leaves(last)
+            last = child
 
     def _cover(self, report: c.Report) -> None:
         order = self.orders.get(report.order)
@@ -211,10 +212,11 @@ class Ledger:
                 over = parent is not None and (child is None or child.ended)
                 if not over and child is not None:
                     child.dead = True
-        if isinstance(report, c.VenueReplaced) and report.new_order == order.child:
-            order.dead = True
-            if child is not None and child.intent.qty <= order.filled + self.inherited(order):
-                child.dead = True
+        if isinstance(report, c.VenueReplaced):
+            named = self.orders.get(report.new_order)
+            if named is not None and named.intent.replaces == report.order:
+                order.dead = True
+                named.dead = named.dead or named.intent.qty <= order.filled + self.inherited(order)
         if over:
             order.dead = True
             if child is not None and child.status in ("pending_new", "pending_cancel", "unknown"):
