@@ -20,6 +20,7 @@ ROLES = (
 )
 ACCOUNTS = 64
 FEED_RATE = 200
+LINGER_MS = 50
 SINK_S = 2
 START_S = 60.0
 STOP_S = 90.0
@@ -45,6 +46,7 @@ def _command(home: Path, broker: str, config: Path | None) -> Command:
         "TRADE_HTTP__PORT": "0",
         "TRADE_FEED__SOURCE": "sim",
         "TRADE_FEED__RATE": str(FEED_RATE),
+        "TRADE_FEED__LINGER_MS": str(LINGER_MS),
         "TRADE_SINK__MAX_SECONDS": str(SINK_S),
         "TRADE_API__ACCOUNTS": json.dumps([f"gate-{run}-{number}" for number in range(ACCOUNTS)]),
     }
