@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from trading.commands import VenueReport
 from trading.events import AnyEvent
+from trading.orders.reconcile import VenueView
 from trading.routing.plan import Outcome, VenueRequest
 
 # Returns when there is room for more; the reports may not be durable yet.
@@ -43,6 +44,9 @@ class Venue(Protocol):
 
     async def send(self, request: VenueRequest, ts_ns: int) -> Outcome | None:
         """Ask the venue; None when the answer will be delivered as a report. Never raises for a venue's fault."""
+
+    def view(self, account: str) -> VenueView | None:
+        """Return all that the venue says of an account; None when it cannot tell now."""
 
     def stats(self) -> Mapping[str, Any]:
         """Return plain counters."""

@@ -21,7 +21,8 @@ from trading.commands import VenueReport
 from trading.events import AnyEvent, OrderAccepted, OrderMoved, RiskInputs
 from trading.market.batches import ABSENT, QUOTE, Array, TickBatch
 from trading.market.flags import CROSS, LATE, SUSPICIOUS
-from trading.routing.paper import PaperVenue
+from trading.orders.reconcile import VenueOrder, VenueView
+from trading.routing.paper import PaperOrder, PaperVenue
 from trading.routing.plan import Found, NotFound, Outcome, Unknown, VenueRequest
 
 TAKE_S = 0.25
@@ -112,6 +113,20 @@ class PaperAdapter:
             return Unknown("NO_ANSWER")
         return self._found(request) if request.verb == "query" else None
 
+    def view(self, account: str) -> VenueView | None:
+        """Return the orders of the book. An order goes out of it when the journal ends it; positions are not kept."""
+        if not self.connected:
+            return None
+        mine = [order for order in self._venue.orders.values() if order.intent.account == account]
+        away = {order.intent.order for order in mine if not (order.live or order.closing)}
+        # A replaced order ends with the acceptance of the one that works in its place.
+        away |= {order.intent.replaces for order in mine if order.live and order.intent.replaces}
+        return VenueView(
+            venue=self._venue.name,
+            orders=tuple(self._shown(order) for order in mine if order.intent.order not in away),
+            on_their_way=frozenset(away),
+        )
+
     def stats(self) -> Mapping[str, Any]:
         """Return the counters, and how many orders are in the book."""
         return {**self._counts, "orders": len(self._venue.orders), "connected": self.connected, "drops": self.drops}
@@ -178,6 +193,20 @@ class PaperAdapter:
         ended: Literal["canceled", "filled"] = "canceled" if order.leaves else "filled"
         venue_id = self._venue.venue_order_id(request.order)
         return Found(ended if order.closing else "new", venue_id, to_text(filled, request.qty_scale))
+
+    def _shown(self, order: PaperOrder) -> VenueOrder:
+        status: Literal["new", "held", "filled", "canceled", "rejected"] = "new" if order.triggered else "held"
+        if order.closing:
+            ended: Literal["filled", "canceled"] = "canceled" if order.leaves else "filled"
+            status = ended if order.live else "rejected"
+        id_ = order.intent.order
+        return VenueOrder(
+            order=id_,
+            instrument=order.intent.instrument,
+            status=status,
+            filled_qty=order.confirmed + sum((order.unconfirmed or {}).values()),
+            venue_order_id=self._venue.venue_order_id(id_),
+        )
 
     async def _give(self, reports: Sequence[VenueReport]) -> None:
         said = self._faults.say(reports, self._clock.now_ns())

@@ -1,7 +1,8 @@
 """Role `route`: reads the journal, checks the controls once more, asks the venue, and reports to `orders.commands`.
 
 Nothing is kept here: a start takes the owner's snapshot and the journal after it. A partition begins to ask only when
-the owner has worked every report of an earlier life, so that nothing is asked or filled on an old state.
+the owner has worked every report of an earlier life, so that nothing is asked or filled on an old state. From then on
+it compares its open orders with those at the venue each minute, and reports what mends a difference.
 """
 
 import time
@@ -16,6 +17,7 @@ from streaming.adapters.venue import Venue
 from streaming.adapters.venue_paper import PaperAdapter
 from streaming.flow import Flow, FlowContext
 from streaming.gateway.open_orders import OpenOrders
+from streaming.gateway.reconciler import RECONCILE_S, Reconciler
 from streaming.gateway.reporter import Reporter
 from streaming.gateway.restore import story_of
 from streaming.owner.clock import Clock, clock_of
@@ -57,9 +59,9 @@ async def paper_venue(context: FlowContext, clock: Clock) -> Venue:
 class Gatehouse:
     """What the partitions of this process share: the venue, the clock and the way back. The service of the flow."""
 
-    def __init__(self, make_venue: MakeVenue = paper_venue) -> None:
+    def __init__(self, make_venue: MakeVenue = paper_venue, reconcile_s: float = RECONCILE_S) -> None:
         """Take how the venue is made; `start` comes before the first partition."""
-        self._make_venue = make_venue
+        self._make_venue, self.reconcile_s = make_venue, reconcile_s
         self._parts: tuple[Venue, Clock, Reporter] | None = None
 
     async def start(self, context: FlowContext) -> None:
@@ -96,6 +98,8 @@ class RouteLane:
         self._gateway = Gateway(caps_of(context.settings.route))
         self._open = OpenOrders()
         self._reader = JournalReader()
+        self._reconcile_s = house.reconcile_s
+        self._reconciler: Reconciler | None = None
         self._position = 0
         self._commands_end = 0
         self._join_at: int | None = None
@@ -116,6 +120,7 @@ class RouteLane:
         self._gateway.controls = found.state.controls
         self._reader.generation = found.state.generation
         self._clock.advance(found.last_ts_ns)
+        self._reconciler = Reconciler(found.state, self._reconcile_s)
         # A snapshot may have come while this was read.
         self._position = max(end, found.snapshot_off + 1)
         await self._join_when_due()
@@ -139,6 +144,8 @@ class RouteLane:
         if self._joined and self._venue.drops > self._drops:
             self._drops = self._venue.drops
             await self._cancel_all()
+        if self._joined and self._reconciler is not None and self._reconciler.due():
+            await self._reporter.put(self._reconciler.compare(self._venue, self._clock.now_ns()))
         return self._position
 
     async def close(self) -> int | None:
@@ -161,6 +168,7 @@ class RouteLane:
             "open": len(self._open.outbox.orders),
             "asked": len(self._open.outbox.asked),
             "joined": self._joined,
+            "reconciled": {} if self._reconciler is None else self._reconciler.stats(),
             "venue": dict(self._venue.stats()),
             **self._reporter.stats(),
         }
@@ -176,6 +184,8 @@ class RouteLane:
         if record is None:
             return
         self._clock.advance(record.ts_ns)
+        if self._reconciler is not None:
+            self._reconciler.follow(record, message.offset)
         for event in record.events:
             self._gateway.apply(event)
             request = self._open.apply(event)

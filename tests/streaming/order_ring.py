@@ -10,6 +10,7 @@ from streaming.adapters.venue_faults import Fault, FaultScript
 from streaming.adapters.venue_paper import PaperAdapter
 from streaming.flow import FlowContext
 from streaming.flows.route import Gatehouse, RouteLane
+from streaming.gateway.reconciler import RECONCILE_S
 from streaming.owner.apply import apply
 from streaming.owner.clock import Clock
 from streaming.owner.desk import partition_of
@@ -118,11 +119,12 @@ class Ring:
         partitions: int = 1,
         models: Models | None = None,
         route: RouteSettings | None = None,
+        reconcile_s: float = RECONCILE_S,
     ) -> None:
         self.broker = MemoryBroker()
         self.faults = FaultScript()
         self.owner = Owner(self.broker, accounts, partitions)
-        self.models = models
+        self.models, self.reconcile_s = models, reconcile_s
         settings = Settings(
             home=home,
             feed=FeedSettings(rate=0),
@@ -132,7 +134,7 @@ class Ring:
         )
         self.context = FlowContext(settings, home, self.broker)
         self.venue: PaperAdapter | None = None
-        self.house = Gatehouse(self._make)
+        self.house = Gatehouse(self._make, self.reconcile_s)
         self.lanes: list[RouteLane] = []
         self._read = [0] * partitions
 
@@ -151,7 +153,7 @@ class Ring:
         """Begin, or begin a new life of the gateway."""
         if not self.broker.records[ORDERS_JOURNAL.name, 0]:
             await self.owner.fence()
-        self.house = Gatehouse(self._make)
+        self.house = Gatehouse(self._make, self.reconcile_s)
         await self.house.start(self.context)
         self.lanes = [RouteLane(self.house, self.context, number) for number in range(self.owner.partitions)]
         for number, lane in enumerate(self.lanes):

@@ -31,12 +31,16 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class VenueView(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a venue says of one account: orders, executions, and positions in the instrument's scale."""
+    """All that a venue says of one account: orders, executions, and positions in the instrument's scale.
+
+    `positions` is None if the venue does not tell them. `on_their_way` are orders that it cannot tell of yet.
+    """
 
     venue: str
     orders: tuple[VenueOrder, ...] = ()
     fills: tuple[VenueFill, ...] = ()
-    positions: dict[str, int] = {}
+    positions: dict[str, int] | None = None
+    on_their_way: frozenset[str] = frozenset()
 
 
 class Difference(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +66,7 @@ def reconcile(state: State, account_id: str, view: VenueView, ts_ns: int) -> lis
             coming[row.id] = coming.get(row.id, 0) + qty
             moves[row.intent.instrument] = moves.get(row.intent.instrument, 0) + row.side * qty
     theirs = {order.order: order for order in view.orders}
-    for id_ in sorted(theirs.keys() | account.open.keys()):
+    for id_ in sorted((theirs.keys() | account.open.keys()) - view.on_their_way):
         found += _order_differences(state, account, view.venue, id_, theirs.get(id_), coming.get(id_, 0), ts_ns)
     found += _position_differences(account, view, moves)
     return found
@@ -142,10 +146,12 @@ def _absent(account: Account, venue: str, row: OrderRow, coming: int, ts_ns: int
 
 def _position_differences(account: Account, view: VenueView, moves: dict[str, int]) -> list[Difference]:
     found: list[Difference] = []
-    holdings = account.exposure.holdings
-    for name in sorted(view.positions.keys() | holdings.keys()):
+    positions, holdings = view.positions, account.exposure.holdings
+    if positions is None:
+        return found
+    for name in sorted(positions.keys() | holdings.keys()):
         ours = (holdings[name].qty if name in holdings else 0) + moves.get(name, 0)
-        theirs = view.positions.get(name, 0)
+        theirs = positions.get(name, 0)
         if ours != theirs:
             what = f"{name}/{ours}/{theirs}"
             found.append(_difference("POSITION_DIFFERS", account.id, what, f"{ours} here, {theirs} at the venue"))

@@ -13,11 +13,20 @@ from streaming.transport.follow import LogFollower
 from tests.streaming.memory_broker import MemoryBroker
 from tests.streaming.order_ring import tick
 from tests.streaming.poll import until
-from tests.trading.orders.builders import T0, TABLE, S, desk, oid, step, submit
-from trading.commands import AnyCommand, VenueAccepted, VenueCanceled, VenueExpired, VenueFill, VenueReport
+from tests.trading.orders.builders import T0, TABLE, S, ack, desk, oid, step, submit
+from trading.commands import (
+    AnyCommand,
+    ReplaceOrder,
+    VenueAccepted,
+    VenueCanceled,
+    VenueExpired,
+    VenueFill,
+    VenueReport,
+)
 from trading.events import OrderMoved
 from trading.market.batches import QUOTE, TRADE
 from trading.market.flags import CROSS
+from trading.orders.reconcile import VenueView
 from trading.routing.models import FixedLatency, Models
 from trading.routing.paper import PaperVenue
 from trading.routing.plan import Found, NotFound, Outbox, Unknown, VenueRequest
@@ -110,6 +119,48 @@ async def test_what_is_on_its_way_or_was_lost_is_unknown() -> None:
     await until(lambda: bool(bench.said))
     assert isinstance(bench.said[0], VenueAccepted)
     await bench.venue.stop()
+
+
+async def test_the_view_has_the_orders_of_an_account_in_every_state() -> None:
+    bench = Bench()
+    core = desk()
+    commands = [submit(), submit("c2", type="stop", stop_price="102"), submit("c3")]
+    for command in commands:
+        events = step(core, command)
+        box = Outbox()
+        await bench.venue.send(next(request for event in events if (request := box.apply(event))), T0)
+    bench.venue.on_ticks(tick(TRADE, 9_900, 3))
+    bench.clock.advance(T0)
+    view = bench.venue.view("a")
+    assert view is not None
+    assert (view.positions, view.on_their_way) == (None, frozenset())
+    assert [(order.order, order.status, order.filled_qty) for order in view.orders] == [
+        (oid(), "new", 3), (oid("c2"), "held", 0), (oid("c3"), "new", 0),
+    ]  # fmt: skip
+    bench.venue.on_ticks(tick(TRADE, 9_900, 7))
+    view = bench.venue.view("a")
+    assert view is not None
+    assert [(order.status, order.filled_qty) for order in view.orders] == [("filled", 10), ("held", 0), ("new", 0)]
+    assert bench.venue.view("stranger") == VenueView(venue="PAPER")
+    bench.venue.disconnect()
+    assert bench.venue.view("a") is None
+
+
+async def test_the_view_leaves_what_is_on_its_way_and_what_is_replaced_open() -> None:
+    bench = Bench(Models(latency=FixedLatency(S)))
+    core = desk()
+    events = [*step(core, submit()), OrderMoved("a", T0, oid(), "new")]
+    bench.venue.adopt(events)
+    core_replace = ReplaceOrder(account="a", ts_ns=T0, order=oid(), client_order_id="c2", qty="12")
+    step(core, ack())
+    bench.venue.adopt(step(core, core_replace))
+    view = bench.venue.view("a")
+    assert view is not None
+    assert (view.on_their_way, [order.order for order in view.orders]) == (frozenset({oid("c2")}), [oid()])
+    await bench.venue.send(again(asked(), "query"), T0 + S)
+    view = bench.venue.view("a")
+    assert view is not None
+    assert ([order.order for order in view.orders], oid() in view.on_their_way) == ([oid("c2")], True)
 
 
 async def test_time_alone_expires_an_order(bench: Bench) -> None:

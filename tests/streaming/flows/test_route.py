@@ -223,3 +223,62 @@ async def test_a_gateway_that_is_killed_at_any_step_goes_on(tmp_path: Path, afte
     }  # fmt: skip
     assert state_hash(ring.refold()) == state_hash(ring.state)
     await ring.stop()
+
+
+@pytest.fixture
+async def watchful(tmp_path: Path) -> AsyncIterator[Ring]:
+    """Compare with the venue at every tick."""
+    made = Ring(tmp_path, reconcile_s=0)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def mended(ring: Ring) -> dict[str, int]:
+    return dict(ring.lanes[0].stats()["reconciled"]["mended"])
+
+
+async def test_an_order_that_the_venue_lost_is_mended_in_one_pass(watchful: Ring) -> None:
+    watchful.fault(Fault("delay", order=oid("c2"), delay_ns=1_000 * S))
+    await watchful.say(submit("c1"), submit("c2"), submit("c3"))
+    watchful.paper.forget([oid("c1"), oid("c2")])
+    await watchful.quote(9_990, ts_ns=T0 + 5 * S)
+    assert mended(watchful) == {}
+    await watchful.quote(9_990, ts_ns=T0 + 11 * S)
+    assert (watchful.status(oid("c1")), watchful.row(oid("c1")).reason) == (("canceled", 0), "RECONCILED")
+    assert (watchful.status(oid("c2")), watchful.row(oid("c2")).reason) == (("rejected", 0), "NEVER_ARRIVED")
+    assert watchful.status(oid("c3")) == ("new", 0)
+    assert mended(watchful) == {"ORDER_GONE": 1, "ORDER_NEVER_ARRIVED": 1}
+    assert state_hash(watchful.refold()) == state_hash(watchful.state)
+
+
+async def test_an_answer_that_did_not_come_is_found_by_comparing(watchful: Ring) -> None:
+    watchful.fault(Fault("delay", order=oid(), delay_ns=1_000 * S))
+    await watchful.say(submit())
+    assert watchful.status(oid()) == ("pending_new", 0)
+    await watchful.quote(9_990, ts_ns=T0 + 11 * S)
+    assert watchful.status(oid()) == ("new", 0)
+    assert mended(watchful) == {"ORDER_WORKS": 1}
+
+
+async def test_nothing_differs_on_a_quiet_day_nor_in_a_new_life(watchful: Ring) -> None:
+    await watchful.say(submit("c1"), submit("c2"), submit("c3"))
+    await watchful.trade(9_900, 4)
+    await watchful.say(ReplaceOrder(account="a", ts_ns=T0, order=oid(), client_order_id="c4", qty="12"), cancel("c2"))
+    await watchful.kill()
+    await watchful.start()
+    await watchful.quote(9_990, ts_ns=T0 + 60 * S)
+    stats = watchful.lanes[0].stats()["reconciled"]
+    assert stats["passes"] > 0
+    assert stats | {"passes": 0} == {"passes": 0, "no_view": 0, "broken": 0, "mended": {}, "open": {}}
+    assert watchful.lanes[0].stats()["open"] == 2
+
+
+async def test_a_venue_that_is_away_mends_nothing(watchful: Ring) -> None:
+    await watchful.say(submit())
+    watchful.paper.forget([oid()])
+    watchful.paper.disconnect()
+    watchful.house.parts[1].advance(T0 + 60 * S)
+    await watchful.settle()
+    assert watchful.lanes[0].stats()["reconciled"]["no_view"] > 0
+    assert mended(watchful) == {}
