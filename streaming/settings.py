@@ -136,7 +136,7 @@ class StrategySettings(Section):
     account: Annotated[str, Field(min_length=1, max_length=128)] = "paper"
     interval: Literal["1m", "5m", "15m", "1h", "1d"] = "1m"
     ticks: bool = False
-    parameters: dict[str, Any] = {"instrument": "BTC-USD.SIM", "fast": 10, "slow": 30, "qty": "0.01"}
+    parameters: dict[str, Any] = {"instrument": "BTC-USD.SIM", "fast": 3, "slow": 8, "qty": "0.01"}
 
 
 class HttpSettings(Section):
