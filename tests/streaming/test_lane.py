@@ -1,15 +1,18 @@
 """Poison: the record at fault is found one by one, condemned at the third failure, and skipped. Pressure is told."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streaming import lane
-from streaming.flow import FlowContext
+from streaming.flow import Flow, FlowContext
 from streaming.lane import Lane
 from streaming.poison import PoisonFile
 from streaming.settings import Settings
+from streaming.transport.client import Record
 from tests.streaming.memory_broker import FakeEvent, FakeMessage, MemoryBroker
 from tests.streaming.poll import until
 from tests.streaming.probe_flow import FLOW, TOPIC
@@ -112,3 +115,35 @@ async def test_a_call_that_hangs_does_not_hold_up_a_revocation(tmp_path: Path, m
     await until(lambda: lane_.ready and not lane_.stats()["queued"])
     await asyncio.wait_for(lane_.revoke(), 10)
     assert lane_.task.cancelled()
+
+
+async def test_records_that_come_one_in_a_turn_are_worked_in_batches(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    class Counting:
+        async def open(self) -> int | None:
+            return None
+
+        async def process(self, records: Sequence[Record]) -> int | None:
+            sizes.append(len(records))
+            return records[-1].offset + 1
+
+        async def tick(self) -> int | None:
+            return None
+
+        async def close(self) -> int | None:
+            return None
+
+        def stats(self) -> Mapping[str, Any]:
+            return {}
+
+    flow = Flow("counting", TOPIC, lambda *_: Counting())
+    context = FlowContext(Settings(home=tmp_path), tmp_path, MemoryBroker())
+    lane_ = Lane(flow, 0, context, PoisonFile(tmp_path / "state" / "poison.json"), lambda _: None, lambda _: None)
+    await until(lambda: lane_.ready)
+    for n in range(50):
+        lane_.put(FakeEvent(FakeMessage(TOPIC, 0, n, b"x")))
+        await asyncio.sleep(0)
+    await until(lambda: lane_.position == 50)
+    await lane_.revoke()
+    assert sizes == [50]
