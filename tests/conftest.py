@@ -1,12 +1,12 @@
 """Fixtures that every test may use."""
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.kafka_node import kafka_node
+from tests.ports import free_ports
 
 __all__ = ["free_port", "kafka_node", "shared_data"]
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,9 +16,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 @pytest.fixture
 def free_port() -> int:
     """Return a port of the loopback interface that nobody used a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @pytest.fixture

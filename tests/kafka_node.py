@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.ports import free_ports
+
 START_S = 60.0
 STOP_S = 20.0
 HEAP_MB = 384
@@ -26,29 +28,32 @@ def _script() -> ModuleType:
     return module
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 class KafkaNode:
-    """One broker process. `url` stays the same over restarts."""
+    """One broker process. Once it has started, `url` stays the same over restarts."""
 
     def __init__(self, data: Path) -> None:
         self._script = _script()
         self._data = data
-        self._port, self._controller_port = _free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"kafka://127.0.0.1:{self._port}"
+        self._started = False
+        self._choose_ports()
 
     def start(self) -> None:
-        """Start the broker and wait until it listens."""
+        """Start the broker and wait until it listens; a first start that fails is tried again on other ports."""
+        ended = self._start()
+        if ended and not self._started:
+            self._choose_ports()
+            ended += self._start()
+        if ended:
+            pytest.fail(f"the Kafka node did not start: {ended}")
+        self._started = True
+
+    def _choose_ports(self) -> None:
+        self._port, self._controller_port = free_ports(2)
+        self.url = f"kafka://127.0.0.1:{self._port}"
+
+    def _start(self) -> str:
+        """Return the last words of a broker that did not come up, and nothing if it listens."""
         properties = self._script.prepare(self._data, self._port, self._controller_port)
         with (self._data / "node.log").open("ab") as output:
             self._process = subprocess.Popen(
@@ -57,9 +62,10 @@ class KafkaNode:
         deadline = time.monotonic() + START_S
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                tail = (self._data / "node.log").read_text()[-2000:]
-                pytest.fail(f"the Kafka node did not start: {tail}")
+                self.kill()
+                return (self._data / "node.log").read_text()[-2000:]
             time.sleep(0.1)
+        return ""
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 
 EVERY_S = 10.0
+REASON_CHARS = 1_500
 
 
 class Progress:
-    """Counts reports and writes a line when the last one is old enough. A failure is written at once."""
+    """Counts reports and writes a line when the last one is old enough. A failure is written at once, and why."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -71,7 +72,7 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if _config[0].stash[_progress].count(report):
-        _write(f"FAILED {report.nodeid} ({report.when})")
+        _write(f"FAILED {report.nodeid} ({report.when})\n{report.longreprtext[-REASON_CHARS:]}")
 
 
 def _write(text: str) -> None:

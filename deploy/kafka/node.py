@@ -58,6 +58,10 @@ class MissingToolError(Exception):
     """A tool that this machine lacks."""
 
 
+class FormatError(Exception):
+    """A data folder that Kafka's own tool did not prepare."""
+
+
 def java() -> str:
     """Return the java to run; raise `MissingToolError` if there is none of version 17 or newer."""
     home = os.environ.get("JAVA_HOME")
@@ -102,7 +106,11 @@ def prepare(data: Path, port: int, controller_port: int) -> Path:
     if not (data / "logs" / "meta.properties").exists():
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [java(), "-cp", f"{LIBS}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-        subprocess.run(tool, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run(tool, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise FormatError(
+                f"the data folder {data} could not be formatted: {(done.stdout + done.stderr)[-500:].strip()}"
+            )
     return properties
 
 
@@ -130,7 +138,7 @@ def main() -> int:
         if given.action == "format":
             return 0
         run = command(properties)
-    except MissingToolError as error:
+    except (MissingToolError, FormatError) as error:
         print(f"kafka: {error}", file=sys.stderr)
         return 69
     print(f"Kafka on kafka://127.0.0.1:{given.port}, data in {given.data}. Ctrl-C stops it.", flush=True)

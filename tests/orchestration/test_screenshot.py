@@ -3,7 +3,6 @@
 import importlib.resources
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 from orchestration.materialize import materialize_days
 from tests.orchestration.lakes import DAY, fill, status
 from tests.orchestration.pages import left_behind
+from tests.ports import free_ports
 
 START_S = 90.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -51,9 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shipped = importlib.resources.files("orchestration").joinpath("dagster.yaml").read_bytes()
     (home / "dagster" / "dagster.yaml").write_bytes(shipped)
     materialize_days(home, [DAY])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)[0]
     command = [sys.executable, "-m", "dagster_webserver", "-m", "orchestration.definitions", "-h", "127.0.0.1"]
     env = os.environ | {"DAGSTER_HOME": str(home / "dagster"), "TRADE_HOME": str(home)}
     with (home / "webserver.log").open("wb") as log:

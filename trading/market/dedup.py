@@ -4,7 +4,6 @@ Ids are kept 64 to a word, so ids that count up cost a few bits to a few bytes e
 is an (instrument, kind) pair as one small number.
 """
 
-
 import numpy as np
 
 from trading.market.batches import ABSENT, Array
