@@ -19,7 +19,8 @@ HEAP_MB = 384
 SCRIPT = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "node.py"
 
 
-def _script() -> ModuleType:
+def load_script() -> ModuleType:
+    """Load the script that runs a node; it is no module of a package."""
     spec = importlib.util.spec_from_file_location("kafka_node_script", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -32,7 +33,7 @@ class KafkaNode:
     """One broker process. Once it has started, `url` stays the same over restarts."""
 
     def __init__(self, data: Path) -> None:
-        self._script = _script()
+        self._script = load_script()
         self._data = data
         self._process: subprocess.Popen[bytes] | None = None
         self._started = False

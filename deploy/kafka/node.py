@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 LIBS = HERE / "libs"
 JAVA_MIN = 17
 HEAP_MB = 512
+FETCH_TRIES = 3
 MAX_MESSAGE_BYTES = 17 << 20
 
 # The short registration times let a node that was killed come back in about 5 s instead of 12.
@@ -54,12 +55,12 @@ num.io.threads=4
 """
 
 
-class MissingToolError(Exception):
+class NodeError(Exception):
+    """A node that cannot be had, with the words of the tool that failed."""
+
+
+class MissingToolError(NodeError):
     """A tool that this machine lacks."""
-
-
-class FormatError(Exception):
-    """A data folder that Kafka's own tool did not prepare."""
 
 
 def java() -> str:
@@ -84,10 +85,13 @@ def fetch() -> None:
         raise MissingToolError("no mvn found: install Apache Maven, it brings the jars of Kafka")
     draft = LIBS.with_name(f"libs.{os.getpid()}")
     command = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={draft}"]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    for attempt in range(1, FETCH_TRIES + 1):
+        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            break
         shutil.rmtree(draft, ignore_errors=True)
-        raise MissingToolError(f"Maven could not bring the jars of Kafka: {done.stdout[-500:].strip()}")
+        if attempt == FETCH_TRIES:
+            raise NodeError(f"Maven could not bring the jars of Kafka: {done.stdout[-500:].strip()}")
     if LIBS.exists():
         shutil.rmtree(draft)
     else:
@@ -108,7 +112,7 @@ def prepare(data: Path, port: int, controller_port: int) -> Path:
         tool = [java(), "-cp", f"{LIBS}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise FormatError(
+            raise NodeError(
                 f"the data folder {data} could not be formatted: {(done.stdout + done.stderr)[-500:].strip()}"
             )
     return properties
@@ -138,7 +142,7 @@ def main() -> int:
         if given.action == "format":
             return 0
         run = command(properties)
-    except (MissingToolError, FormatError) as error:
+    except NodeError as error:
         print(f"kafka: {error}", file=sys.stderr)
         return 69
     print(f"Kafka on kafka://127.0.0.1:{given.port}, data in {given.data}. Ctrl-C stops it.", flush=True)
