@@ -3,7 +3,7 @@ UV := .tools/bin/uv
 UV_VERSION := 0.13.9
 PY := .venv/bin/python
 TRADE := $(PY) -m orchestration
-BENCHES := normalize ticks bars sink transport core risk backtest orders
+BENCHES := normalize ticks bars sink transport core risk backtest orders recovery
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12

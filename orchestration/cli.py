@@ -35,6 +35,7 @@ class Bench(StrEnum):
     RISK = "risk"
     BACKTEST = "backtest"
     ORDERS = "orders"
+    RECOVERY = "recovery"
 
 
 class Trader(StrEnum):

@@ -47,15 +47,16 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
         "PYTHONUNBUFFERED": "1",
     }
     config_args = ("--config", str(config)) if config else ()
-    program = (sys.executable, "-m", "streaming.worker", "--roles", "all", *config_args)
-    worker = Command("worker", program, env, _log(home, "worker"))
+    streaming = (sys.executable, "-m", "streaming.worker", "--roles", "all", *config_args)
+    worker = Command("worker", streaming, env, _log(home, "worker"))
     if not with_dagster:
         return Plan(settings, home, worker, (), http, None)
     host = settings.dagster.host
     port = _free_port(host, settings.dagster.port, "dagster.port")
     code = ("-m", "orchestration.definitions")
-    web = (sys.executable, "-m", "dagster_webserver", *code, "--host", host, "--port", str(port))
-    daemon = (sys.executable, "-m", "dagster._daemon", "run", *code)
+    program = (sys.executable, "-m", "orchestration.dagster_process")
+    web = (*program, "web", *code, "--host", host, "--port", str(port), "--log-format", "json")
+    daemon = (*program, "daemon", "run", *code, "--log-format", "json")
     dagster = (
         Command("dagster-webserver", web, env, _log(home, "dagster-webserver")),
         Command("dagster-daemon", daemon, env, _log(home, "dagster-daemon")),
