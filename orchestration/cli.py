@@ -21,6 +21,7 @@ app = typer.Typer(
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 Config = Annotated[Path | None, typer.Option(help="Settings file; ./trade.toml if there is one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Account = Annotated[str | None, typer.Option(help="Account; the first one if none is named.")]
 
 
 class Bench(StrEnum):
@@ -43,6 +44,30 @@ class Trader(StrEnum):
 
     SMA = "sma"
     REVERSION = "reversion"
+
+
+class Side(StrEnum):
+    """The sides of an order."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Lifetime(StrEnum):
+    """How long an order stands."""
+
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+
+class Shown(StrEnum):
+    """Which orders to list."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    ALL = "all"
 
 
 class Fills(StrEnum):
@@ -111,6 +136,76 @@ def status(config: Config = None, as_json: Json = False) -> None:
     from orchestration.commands import status as command
 
     raise typer.Exit(command.run(config, as_json))
+
+
+@app.command()
+def order(
+    side: Annotated[Side, typer.Argument(help="buy or sell.")],
+    symbol: Annotated[str, typer.Argument(help="For example BTC/USD.")],
+    qty: Annotated[str, typer.Argument(help="In whole units, such as 0.01.")],
+    limit: Annotated[str | None, typer.Option(help="Limit price; without one a market order.")] = None,
+    stop: Annotated[str | None, typer.Option(help="Stop price.")] = None,
+    tif: Annotated[Lifetime, typer.Option(help="How long it stands.")] = Lifetime.GTC,
+    client_id: Annotated[str | None, typer.Option("--id", help="Your own id; the same one is one order.")] = None,
+    account: Account = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Send one order to the running platform."""
+    from orchestration.commands import desk
+
+    kind = {(False, False): "market", (True, False): "limit", (False, True): "stop", (True, True): "stop_limit"}
+    wish = {
+        "symbol": symbol,
+        "qty": qty,
+        "side": side.value,
+        "type": kind[limit is not None, stop is not None],
+        "time_in_force": tif.value,
+        "limit_price": limit,
+        "stop_price": stop,
+        "client_order_id": client_id,
+    }
+    raise typer.Exit(desk.order(desk.Where(config, account, as_json), wish))
+
+
+@app.command()
+def orders(
+    status: Annotated[Shown, typer.Option(help="Which ones.")] = Shown.OPEN,
+    account: Account = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show the newest orders of an account."""
+    from orchestration.commands import desk
+
+    raise typer.Exit(desk.orders(desk.Where(config, account, as_json), status.value))
+
+
+@app.command()
+def why(
+    order: Annotated[str, typer.Argument(metavar="ID", help="Id of the order, or the one its client gave it.")],
+    account: Account = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell the whole story of an order: what the gate saw, each journal record and its hash, fills."""
+    from orchestration.commands import desk
+
+    raise typer.Exit(desk.why(desk.Where(config, account, as_json), order))
+
+
+@app.command()
+def kill(
+    reason: Annotated[str, typer.Option(help="Goes on record.")] = "",
+    keep_open: Annotated[bool, typer.Option("--keep-open", help="Do not cancel what is open.")] = False,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift it, with the second administrator's key.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Pull the kill switch: no new order passes, and open ones are cancelled."""
+    from orchestration.commands import desk
+
+    raise typer.Exit(desk.kill(desk.Where(config, None, as_json), reason, cancel_open=not keep_open, lift=lift))
 
 
 @app.command()

@@ -25,7 +25,7 @@ def trade(home: Path, *args: str, **variables: str) -> "subprocess.CompletedProc
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = trade(tmp_path, "--help")
     assert done.returncode == 0
-    for command in ("up", "worker", "status", "backtest", "gate", "bench"):
+    for command in ("up", "worker", "status", "order", "orders", "why", "kill", "backtest", "gate", "bench"):
         assert f"\n  {command} " in done.stdout
 
 
