@@ -22,7 +22,8 @@ from trading.events import AnyEvent, OrderAccepted, OrderMoved, RiskInputs
 from trading.market.batches import ABSENT, QUOTE, Array, TickBatch
 from trading.market.flags import CROSS, LATE, SUSPICIOUS
 from trading.orders.reconcile import VenueOrder, VenueView
-from trading.routing.paper import PaperOrder, PaperVenue
+from trading.routing.book import PaperOrder
+from trading.routing.paper import PaperVenue
 from trading.routing.plan import Found, NotFound, Outcome, Unknown, VenueRequest
 
 TAKE_S = 0.25
@@ -86,9 +87,7 @@ class PaperAdapter:
     def forget(self, orders: Iterable[str]) -> None:
         """Drop orders without a word."""
         for name in orders:
-            order = self._venue.orders.pop(name, None)
-            if order is not None:
-                self._venue.books.get(order.intent.instrument, {}).pop(name, None)
+            self._venue.forget(name)
 
     def hear(self, event: AnyEvent) -> None:
         """Fold one event."""
@@ -117,7 +116,7 @@ class PaperAdapter:
         """Return the orders of the book. An order goes out of it when the journal ends it; positions are not kept."""
         if not self.connected:
             return None
-        mine = [order for order in self._venue.orders.values() if order.intent.account == account]
+        mine = self._venue.orders_of(account)
         away = {order.intent.order for order in mine if not (order.live or order.closing)}
         # A replaced order ends with the acceptance of the one that works in its place.
         away |= {order.intent.replaces for order in mine if order.live and order.intent.replaces}
@@ -134,7 +133,7 @@ class PaperAdapter:
     def on_ticks(self, batch: TickBatch) -> list[VenueReport]:
         """Take ticks; of instruments without orders only the newest quote."""
         names, codes = batch.instrument
-        used = {order.intent.instrument for order in self._venue.orders.values()}
+        used = self._venue.watched()
         usable = (batch.flags & UNUSABLE) == 0
         usable &= np.isin(codes, [code for code, name in enumerate(names) if self._venue.instruments.get(name)])
         quotes = np.flatnonzero(usable & (batch.kind == QUOTE))

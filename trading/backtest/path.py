@@ -6,7 +6,7 @@ a limit fills at its price; only the open can jump over them. The bar's volume i
 
 from collections.abc import Iterable
 
-from trading.routing.paper import PaperOrder
+from trading.routing.book import PaperOrder
 from trading.strategies.rows import Bar
 
 

@@ -5,6 +5,7 @@ order of acceptance. A trade id is a pure function of the order and n, so a venu
 instead of trading twice.
 """
 
+from collections.abc import Collection
 from heapq import heappop, heappush
 from typing import Literal, TypedDict
 
@@ -24,6 +25,7 @@ from trading.events import AnyEvent, OrderAccepted, OrderFilled, OrderMoved
 from trading.ids import digest
 from trading.instruments import InstrumentTable
 from trading.orders.transitions import TERMINAL
+from trading.routing.book import Book, PaperOrder
 from trading.routing.models import Liquidity, Models
 
 Reports = list[VenueReport]
@@ -38,27 +40,6 @@ class About(TypedDict):
     ts_ns: int
     order: str
     venue: str
-
-
-class PaperOrder(msgspec.Struct, gc=False):
-    """One order at the venue. `unconfirmed` is what was reported and is not in the journal yet."""
-
-    intent: OrderAccepted
-    side: int
-    n: int
-    live: bool = False
-    triggered: bool = False
-    closing: bool = False
-    confirmed: int = 0
-    inherited: int = 0
-    fills: int = 0
-    unconfirmed: dict[str, int] | None = None
-
-    @property
-    def leaves(self) -> int:
-        """Return what is left to fill, reported fills taken off."""
-        waiting = sum(self.unconfirmed.values()) if self.unconfirmed else 0
-        return max(0, self.intent.qty - self.inherited - self.confirmed - waiting)
 
 
 class Shown(msgspec.Struct, gc=False):
@@ -79,8 +60,11 @@ class PaperVenue:
         self.name = name
         self.now_ns = 0
         self.orders: dict[str, PaperOrder] = {}
-        self.books: dict[str, dict[str, PaperOrder]] = {}
+        self.books: dict[str, Book] = {}
         self.shown: dict[str, Shown] = {}
+        self._of_account: dict[str, dict[str, PaperOrder]] = {}
+        self._of_instrument: dict[str, int] = {}
+        self._heirs: dict[str, list[str]] = {}
         self._due: list[tuple[int, int, Action, str]] = []
         self._count = 0
 
@@ -88,7 +72,7 @@ class PaperVenue:
         """Follow one journalled event. Whatever it brings is reported by the next `advance`."""
         if isinstance(event, OrderAccepted):
             self._count += 1
-            self.orders[event.order] = PaperOrder(event, 1 if event.side == "buy" else -1, self._count)
+            self._keep(PaperOrder(event, 1 if event.side == "buy" else -1, self._count))
             self._plan(event.ts_ns, event.order, "replace" if event.replaces else "new", "arrive")
         elif isinstance(event, OrderFilled):
             self._confirm(event)
@@ -132,7 +116,8 @@ class PaperVenue:
         """Take a quote; return what it fills."""
         reports = self.advance(ts_ns)
         self.shown[instrument] = Shown(bid, bid_qty, ask, ask_qty)
-        for order in list(self.books.get(instrument, {}).values()):
+        book = self.books.get(instrument)
+        for order in book.reached(ask, bid) if book else ():
             price = ask if order.side > 0 else bid
             if price is not None:
                 self._trigger(order, price)
@@ -144,7 +129,8 @@ class PaperVenue:
         reports = self.advance(ts_ns)
         lot = self.instruments[instrument].lot
         budget = self.models.fill.available(qty, lot)
-        for order in list(self.books.get(instrument, {}).values()):
+        book = self.books.get(instrument)
+        for order in book.reached(price, price) if book else ():
             fresh = self._trigger(order, price)
             limit = order.intent.limit_price
             if fresh:
@@ -155,6 +141,20 @@ class PaperVenue:
                     budget -= part
                     reports.append(self._fill(order, self.now_ns, limit, part, "maker"))
         return reports
+
+    def orders_of(self, account: str) -> list[PaperOrder]:
+        """Return the orders of an account, in the order in which they were accepted."""
+        return list(self._of_account.get(account, {}).values())
+
+    def watched(self) -> Collection[str]:
+        """Return the instruments that have orders, here or on their way."""
+        return self._of_instrument.keys()
+
+    def forget(self, order: str) -> None:
+        """Drop an order without a word, if it is here."""
+        found = self.orders.get(order)
+        if found is not None:
+            self._drop(found)
 
     def venue_order_id(self, order: str) -> str:
         """Return the venue's own id of an order."""
@@ -192,20 +192,22 @@ class PaperVenue:
         return reports
 
     def _hand_over(self, old: PaperOrder) -> None:
-        for order in self.orders.values():
-            if order.intent.replaces == old.intent.order:
-                order.inherited = old.intent.qty - old.leaves
+        for id_ in self._heirs.get(old.intent.order, ()):
+            self.orders[id_].inherited = old.intent.qty - old.leaves
 
     def _enter(self, order: PaperOrder) -> None:
         order.live = True
         order.triggered = order.triggered or order.intent.stop_price is None
-        self.books.setdefault(order.intent.instrument, {})[order.intent.order] = order
+        book = self.books.get(order.intent.instrument)
+        if book is None:
+            book = self.books[order.intent.instrument] = Book()
+        book.add(order)
 
     def _trigger(self, order: PaperOrder, price: int) -> bool:
         stop = order.intent.stop_price
         if order.triggered or stop is None or order.side * (price - stop) < 0:
             return False
-        order.triggered = True
+        self.books[order.intent.instrument].trigger(order)
         return True
 
     def _take(self, order: PaperOrder, ts_ns: int, *, arriving: bool = False) -> Reports:
@@ -261,11 +263,36 @@ class PaperVenue:
 
     def _close(self, order: PaperOrder) -> None:
         order.closing = True
-        self.books.get(order.intent.instrument, {}).pop(order.intent.order, None)
+        book = self.books.get(order.intent.instrument)
+        if book is not None:
+            book.remove(order)
+
+    def _keep(self, order: PaperOrder) -> None:
+        intent = order.intent
+        # An order that comes again begins anew.
+        self.forget(intent.order)
+        self.orders[intent.order] = order
+        self._of_account.setdefault(intent.account, {})[intent.order] = order
+        self._of_instrument[intent.instrument] = self._of_instrument.get(intent.instrument, 0) + 1
+        if intent.replaces:
+            self._heirs.setdefault(intent.replaces, []).append(intent.order)
 
     def _drop(self, order: PaperOrder) -> None:
         self._close(order)
-        del self.orders[order.intent.order]
+        intent = order.intent
+        del self.orders[intent.order]
+        mine = self._of_account[intent.account]
+        del mine[intent.order]
+        if not mine:
+            del self._of_account[intent.account]
+        self._of_instrument[intent.instrument] -= 1
+        if not self._of_instrument[intent.instrument]:
+            del self._of_instrument[intent.instrument]
+        if intent.replaces:
+            heirs = self._heirs[intent.replaces]
+            heirs.remove(intent.order)
+            if not heirs:
+                del self._heirs[intent.replaces]
 
     def _plan(self, ts_ns: int, order: str, verb: str, action: Action) -> None:
         self._count += 1

@@ -3,7 +3,7 @@ import msgspec
 from tests.trading.backtest.worlds import XYZ
 from trading.backtest.path import legs, stations
 from trading.events import OrderAccepted, RiskInputs
-from trading.routing.paper import PaperOrder
+from trading.routing.book import PaperOrder
 from trading.strategies.rows import Bar
 
 
