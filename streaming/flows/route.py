@@ -16,6 +16,7 @@ import structlog
 from streaming.adapters.venue import Venue
 from streaming.adapters.venue_paper import PaperAdapter
 from streaming.flow import Flow, FlowContext
+from streaming.gateway.barrier import Barrier
 from streaming.gateway.open_orders import OpenOrders
 from streaming.gateway.reconciler import RECONCILE_S, Reconciler
 from streaming.gateway.reporter import Reporter
@@ -36,7 +37,6 @@ from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS
 
 MakeVenue = Callable[[FlowContext, Clock], Awaitable[Venue]]
 ROLE = "route"
-OWNER = "orders"
 SENDS = frozenset({"new", "replace"})
 _log = structlog.get_logger("route")
 
@@ -101,8 +101,7 @@ class RouteLane:
         self._reconcile_s = house.reconcile_s
         self._reconciler: Reconciler | None = None
         self._position = 0
-        self._commands_end = 0
-        self._join_at: int | None = None
+        self._before: Barrier | None = None
         self._joined = False
         self._again: list[tuple[float, int, VenueRequest, int]] = []
         self._count = 0
@@ -113,14 +112,15 @@ class RouteLane:
     async def open(self) -> int | None:
         """Take the open orders from the owner's newest snapshot and the journal after it."""
         end = await self._client.end_offset(ORDERS_JOURNAL.name, self._number)
-        self._commands_end = await self._client.end_offset(ORDERS_COMMANDS.name, self._number)
+        commands_end = await self._client.end_offset(ORDERS_COMMANDS.name, self._number)
+        self._before = Barrier(self._client, self._number, commands_end)
         found = await recover(self._client, self._number, end)
         for event in story_of(found.state):
             self._open.apply(event)
         self._gateway.controls = found.state.controls
         self._reader.generation = found.state.generation
         self._clock.advance(found.last_ts_ns)
-        self._reconciler = Reconciler(found.state, self._reconcile_s)
+        self._reconciler = Reconciler(self._client, self._number, found.state, self._reconcile_s)
         # A snapshot may have come while this was read.
         self._position = max(end, found.snapshot_off + 1)
         await self._join_when_due()
@@ -144,8 +144,10 @@ class RouteLane:
         if self._joined and self._venue.drops > self._drops:
             self._drops = self._venue.drops
             await self._cancel_all()
-        if self._joined and self._reconciler is not None and self._reconciler.due():
-            await self._reporter.put(self._reconciler.compare(self._venue, self._clock.now_ns()))
+        if self._joined and self._reconciler is not None:
+            now_ns = self._clock.now_ns()
+            fixes = await self._reconciler.go_on(self._venue, self._reporter, self._position, now_ns)
+            await self._reporter.put(fixes)
         return self._position
 
     async def close(self) -> int | None:
@@ -200,14 +202,7 @@ class RouteLane:
 
     async def _join_when_due(self) -> None:
         """Begin to ask once the owner has worked all reports of an earlier life, and that is read here."""
-        if self._joined:
-            return
-        if self._join_at is None:
-            worked = await self._client.committed(OWNER, ORDERS_COMMANDS.name, self._number) or 0
-            if worked < self._commands_end:
-                return
-            self._join_at = await self._client.end_offset(ORDERS_JOURNAL.name, self._number)
-        if self._position < self._join_at:
+        if self._joined or self._before is None or not await self._before.passed(self._position):
             return
         self._joined = True
         outbox = self._open.outbox

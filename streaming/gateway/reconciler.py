@@ -1,33 +1,46 @@
 """Ours against the venue's for one partition: the state as its owner has it, and what a comparison has found.
 
-What can be mended is reported like anything else that a venue says, so an owner that has heard it already does nothing.
+A difference counts when it is there before and after everything that the venue had reported has come back through the
+journal: what was on its way is gone by then, however long the way is. What can be mended is reported like anything else
+that a venue says, so an owner that has heard it already does nothing.
 """
 
+import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
 from streaming.adapters.venue import Venue
+from streaming.gateway.barrier import Barrier
+from streaming.gateway.reporter import Reporter
+from streaming.transport.client import BrokerClient
 from trading.commands import VenueFill, VenueReport
 from trading.orders.journal import JournalError, Record, fold
 from trading.orders.reconcile import GRACE_NS, Difference, reconcile
 from trading.orders.state import State
+from trading.schemas import ORDERS_COMMANDS
 
 RECONCILE_S = 60.0
+# Of one pass; the counters have them all.
+LOGGED = 20
 _log = structlog.get_logger("reconciler")
 
 
 class Reconciler:
     """Follows the journal and compares each account that has open orders."""
 
-    def __init__(self, state: State, period_s: float = RECONCILE_S) -> None:
+    def __init__(self, client: BrokerClient, partition: int, state: State, period_s: float = RECONCILE_S) -> None:
         """Take the state that was recovered; it is changed here."""
+        self._client, self._partition = client, partition
         self._state: State | None = state
         self._period_s = period_s
         self._next_s = time.monotonic() + period_s
-        self._doubts: set[str] = set()
+        self._suspects: dict[str, Difference] = {}
+        self._reported = 0
+        self._barrier: Barrier | None = None
         self._noted: set[str] = set()
         self._mended: Counter[str] = Counter()
         self._open: Counter[str] = Counter()
@@ -48,55 +61,74 @@ class Reconciler:
         # Only a writer of snapshots needs to know what has changed.
         self._state.dirty.clear()
 
-    def due(self) -> bool:
-        """Say whether it is time, and begin to wait for the next time."""
-        if self._state is None or time.monotonic() < self._next_s:
-            return False
-        self._next_s = time.monotonic() + self._period_s
-        return True
-
-    def compare(self, venue: Venue, ts_ns: int) -> list[VenueReport]:
-        """Return the reports that make both sides agree.
-
-        What they cannot mend is counted and logged, once, when a second pass finds it again: the first may have met a
-        report on its way.
-        """
-        state = self._state
-        if state is None:
+    async def go_on(self, venue: Venue, reporter: Reporter, position: int, ts_ns: int) -> list[VenueReport]:
+        """Do what is due; return the reports that make both sides agree. `position` is where the journal is read."""
+        if self._state is None:
             return []
-        self._counts["passes"] += 1
-        found: list[Difference] = []
-        for account in [account for account in state.accounts.values() if account.open]:
-            view = venue.view(account.id)
-            if view is None:
-                self._counts["no_view"] += 1
-            else:
-                found += reconcile(state, account.id, view, ts_ns)
+        if not self._suspects:
+            if time.monotonic() >= self._next_s:
+                self._next_s = time.monotonic() + self._period_s
+                self._counts["passes"] += 1
+                self._suspects = await self._look(venue, self._state, self._busy(self._state), ts_ns)
+                self._reported, self._barrier = reporter.taken, None
+                if not self._suspects:
+                    self._noted.clear()
+            return []
+        if self._barrier is None:
+            if reporter.written < self._reported:
+                return []
+            end = await self._client.end_offset(ORDERS_COMMANDS.name, self._partition)
+            self._barrier = Barrier(self._client, self._partition, end)
+        if not await self._barrier.passed(position):
+            return []
+        return await self._settle(venue, self._state, ts_ns)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the passes, and by code what was mended and what a person must look at."""
+        return {**self._counts, "mended": dict(self._mended), "open": dict(self._open)}
+
+    async def _settle(self, venue: Venue, state: State, ts_ns: int) -> list[VenueReport]:
+        accounts = {difference.account for difference in self._suspects.values()}
+        second = await self._look(venue, state, sorted(accounts), ts_ns)
+        found = [difference for id_, difference in second.items() if id_ in self._suspects]
+        self._suspects = {}
         self._note([difference for difference in found if difference.fix is None])
         fixes: list[VenueReport] = []
         for difference in found:
             if difference.fix is not None and not _in_motion(state, difference.fix, ts_ns):
                 fixes.append(difference.fix)
                 self._mended[difference.code] += 1
-                _log.warning("difference_mended", code=difference.code, about=difference.about, id=difference.id)
+                if len(fixes) <= LOGGED:
+                    _log.warning("difference_mended", code=difference.code, about=difference.about, id=difference.id)
+        if len(fixes) > LOGGED:
+            _log.warning("differences_mended", count=len(fixes))
         return fixes
 
-    def stats(self) -> dict[str, Any]:
-        """Return the passes, and by code what was mended and what a person must look at."""
-        return {**self._counts, "mended": dict(self._mended), "open": dict(self._open)}
+    async def _look(self, venue: Venue, state: State, accounts: Iterable[str], ts_ns: int) -> dict[str, Difference]:
+        found: list[Difference] = []
+        for account in accounts:
+            view = venue.view(account)
+            if view is None:
+                self._counts["no_view"] += 1
+            else:
+                found += reconcile(state, account, view, ts_ns)
+            # Orders wait while an account is compared, and none longer than for one of them.
+            await asyncio.sleep(0)
+        return {difference.id: difference for difference in found}
+
+    def _busy(self, state: State) -> list[str]:
+        return [account.id for account in state.accounts.values() if account.open]
 
     def _note(self, differences: list[Difference]) -> None:
         for difference in differences:
-            if difference.id in self._doubts and difference.id not in self._noted:
+            if difference.id not in self._noted:
                 self._open[difference.code] += 1
                 _log.error("difference", code=difference.code, about=difference.about, message=difference.message)
-        ids = {difference.id for difference in differences}
         # What is gone is forgotten, so that memory is that of the differences there are.
-        self._noted = ids & (self._noted | self._doubts)
-        self._doubts = ids
+        self._noted = {difference.id for difference in differences}
 
 
 def _in_motion(state: State, fix: VenueReport, ts_ns: int) -> bool:
-    """Say whether the order has changed a moment ago: what it lacks may be on its way."""
+    """Say whether the order has changed a moment ago: the venue may be about to tell."""
     row = state.orders.get(fix.order)
     return not isinstance(fix, VenueFill) and row is not None and row.updated_ts_ns + GRACE_NS > ts_ns

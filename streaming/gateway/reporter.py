@@ -28,6 +28,8 @@ class Reporter:
         self._retries = Retries("reports")
         self._task: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
+        # Of all that was queued and written so far; both go in one order.
+        self.taken = 0
         self.written = 0
 
     def start(self) -> None:
@@ -42,6 +44,7 @@ class Reporter:
             await self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING or self._error is not None)
             self._check()
             self._waiting.extend(commands)
+            self.taken += len(commands)
             self._changed.notify_all()
 
     async def flush(self) -> None:

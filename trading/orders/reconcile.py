@@ -47,6 +47,7 @@ class Difference(msgspec.Struct, frozen=True, gc=False):
     """One difference. Without a `fix` a person must look; the same difference has the same id each time."""
 
     id: str
+    account: str
     code: str
     about: str
     message: str
@@ -167,4 +168,4 @@ def _qty(fill: VenueFill, row: OrderRow) -> int:
 
 
 def _difference(code: str, account: str, about: str, message: str, fix: VenueReport | None = None) -> Difference:
-    return Difference(digest("reconcile", code, account, about), code, about, message, fix)
+    return Difference(digest("reconcile", code, account, about), account, code, about, message, fix)

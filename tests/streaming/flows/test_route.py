@@ -243,8 +243,10 @@ async def test_an_order_that_the_venue_lost_is_mended_in_one_pass(watchful: Ring
     await watchful.say(submit("c1"), submit("c2"), submit("c3"))
     watchful.paper.forget([oid("c1"), oid("c2")])
     await watchful.quote(9_990, ts_ns=T0 + 5 * S)
+    await watchful.settle()
     assert mended(watchful) == {}
     await watchful.quote(9_990, ts_ns=T0 + 11 * S)
+    await watchful.settle()
     assert (watchful.status(oid("c1")), watchful.row(oid("c1")).reason) == (("canceled", 0), "RECONCILED")
     assert (watchful.status(oid("c2")), watchful.row(oid("c2")).reason) == (("rejected", 0), "NEVER_ARRIVED")
     assert watchful.status(oid("c3")) == ("new", 0)
@@ -257,6 +259,7 @@ async def test_an_answer_that_did_not_come_is_found_by_comparing(watchful: Ring)
     await watchful.say(submit())
     assert watchful.status(oid()) == ("pending_new", 0)
     await watchful.quote(9_990, ts_ns=T0 + 11 * S)
+    await watchful.settle()
     assert watchful.status(oid()) == ("new", 0)
     assert mended(watchful) == {"ORDER_WORKS": 1}
 
