@@ -8,7 +8,7 @@ from streaming.api.order_models import OrderWish
 from streaming.api.orders import instrument_of, submission
 from trading.amounts import CASH_SCALE, to_text
 from trading.instruments import Instrument
-from trading.orders.drafts import Malformed, draft_of_submit
+from trading.orders.drafts import Malformed, draft_of_submit, too_late
 from trading.orders.state import Account, State
 from trading.risk.context import Draft
 from trading.risk.controls import Controls
@@ -59,6 +59,9 @@ async def ask(call: Call) -> RiskAnswer:
     draft = draft_of_submit(msgspec.structs.replace(command, ts_ns=desk.now_ns()), market)
     if isinstance(draft, Malformed):
         raise ApiError(status_of(draft.code), draft.code, draft.message)
+    late = too_late(draft, command.expire_ts_ns)
+    if late is not None:
+        raise ApiError(status_of(late.code), late.code, late.message)
 
     def look(state: State) -> RiskAnswer:
         account = state.accounts.get(call.key.account)

@@ -101,10 +101,10 @@ def _decides(payload: bytes) -> bool:
 
 
 def malformed(m: Moment) -> bool:
-    """Say whether a command was refused before risk was asked."""
+    """Say whether a command had no meaning, whatever was asked before. What has passed may be known nevertheless."""
     codes = [ev.code for ev in m.events if isinstance(ev, e.OrderRefused) and not ev.breaches and not ev.repeat]
     codes += [ev.code for ev in m.events if isinstance(ev, e.CommandRefused)]
-    return bool(codes) and codes != ["ID_REUSED"]
+    return bool(codes) and codes not in (["ID_REUSED"], ["EXPIRE_TIME_PAST"])
 
 
 def i9_i10_i14_to_i18_gate(m: Moment) -> None:

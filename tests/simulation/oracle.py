@@ -79,7 +79,7 @@ def wish_of(ledger: Ledger, command: SubmitOrder | ReplaceOrder, market: MarketV
     whole, limit_price, stop_price = amounts
     assert whole is not None
     size = whole - done
-    alike = (strategy, name, side, size, type_, limit_price, stop_price)
+    alike = (strategy, name, side, whole, type_, limit_price, stop_price)
     return Wish(
         *(command.account, instrument, side, size, limit_price, stop_price, str(strategy), alike),
         *freed,
@@ -205,7 +205,9 @@ def _plain(ledger: Ledger, book: Book, wish: Wish, sums: _Sums, now_ns: int) -> 
     against = [
         o.intent.limit_price
         for o in sums.rows
-        if o.intent.instrument == instrument.id and o.side == -wish.side and o.intent.limit_price is not None
+        if o.intent.instrument == instrument.id
+        and o.side == -wish.side
+        and (o.intent.limit_price is not None or o.intent.stop_price is None)
     ]
     prices = [price for price in (wish.limit, wish.stop) if price is not None]
     after = wish.side * sums.position + sums.open_qty + wish.qty
@@ -223,7 +225,9 @@ def _plain(ledger: Ledger, book: Book, wish: Wish, sums: _Sums, now_ns: int) -> 
         "SHORT_RESTRICTED": wish.side < 0 and not shorts and wish.qty > max(0, available),
         "MESSAGE_RATE": book.spent_until_ns - now_ns > (limits.message_burst - 1) * gap_ns,
         "REPEATED_ORDER": len(recent) >= limits.repeat_count - 1,
-        "SELF_TRADE": any(wish.limit is None or wish.side * (wish.limit - price) >= 0 for price in against),
+        "SELF_TRADE": any(
+            wish.limit is None or price is None or wish.side * (wish.limit - price) >= 0 for price in against
+        ),
         "MAX_OPEN_ORDERS": not wish.replacing and len(sums.rows) >= limits.max_open_orders,
     }
     return {code for code, yes in rules.items() if yes}

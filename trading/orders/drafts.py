@@ -35,7 +35,7 @@ def draft_of_submit(command: SubmitOrder, market: MarketView) -> Draft | Malform
         instrument = _instrument(command.instrument, market)
         price_scale = instrument.price_scale
         _require_shape(command.type, command.limit_price, command.stop_price)
-        _require_time(command.tif, command.type, command.expire_ts_ns, command.ts_ns)
+        _require_time(command.tif, command.type, command.expire_ts_ns)
         return Draft(
             command.account,
             command.instrument,
@@ -68,8 +68,7 @@ def draft_of_replace(command: ReplaceOrder, row: OrderRow, market: MarketView) -
         if command.qty is not None:
             qty = _positive("qty", command.qty, instrument.qty_scale)
         tif = command.tif or intent.tif
-        if tif == "gtd" and intent.tif != "gtd":
-            raise _BadError("EXPIRE_TIME_MISSING", "a gtd order needs an expiry time")
+        _require_time(tif, intent.type, intent.asked_expire_ts_ns if tif == "gtd" else None)
         return Draft(
             intent.account,
             intent.instrument,
@@ -87,6 +86,13 @@ def draft_of_replace(command: ReplaceOrder, row: OrderRow, market: MarketView) -
         )
     except _BadError as bad:
         return bad.malformed
+
+
+def too_late(draft: Draft, asked_ns: int | None) -> Malformed | None:
+    """Return the refusal of a new gtd order whose time has passed; a repetition of an old one is still known."""
+    if asked_ns is None or asked_ns > draft.ts_ns:
+        return None
+    return Malformed("EXPIRE_TIME_PAST", "the expiry time has passed")
 
 
 def expiry_of(
@@ -131,12 +137,10 @@ def _require_shape(type_: OrderType, limit: str | None, stop: str | None) -> Non
         raise _BadError("STOP_PRICE_NOT_ALLOWED", f"a {type_} order has no stop price")
 
 
-def _require_time(tif: TimeInForce, type_: OrderType, expire_ns: int | None, now_ns: int) -> None:
+def _require_time(tif: TimeInForce, type_: OrderType, expire_ns: int | None) -> None:
     if tif == "gtd":
         if expire_ns is None:
             raise _BadError("EXPIRE_TIME_MISSING", "a gtd order needs an expiry time")
-        if expire_ns <= now_ns:
-            raise _BadError("EXPIRE_TIME_PAST", "the expiry time has passed")
     elif expire_ns is not None:
         raise _BadError("EXPIRE_TIME_NOT_ALLOWED", "only a gtd order has an expiry time")
     if tif in IMMEDIATE and type_ in NEEDS_STOP:

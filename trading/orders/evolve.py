@@ -24,7 +24,7 @@ from trading.events import (
 from trading.orders.idempotency import GONE, intent_digest, remember, trade_key
 from trading.orders.state import MAX_QUARANTINED, Account, OrderRow, State
 from trading.orders.transitions import LATE_FILL, TERMINAL, WAITING, IllegalMoveError, require_move
-from trading.risk.exposure import Holding
+from trading.risk.exposure import ANY_BUY, ANY_SELL, Holding
 from trading.risk.limits import Limits
 
 
@@ -63,12 +63,20 @@ def _accepted(state: State, event: OrderAccepted) -> None:
 def index(state: State, row: OrderRow, holding: Holding) -> None:
     """Note an open order in the derived indexes."""
     intent = row.intent
-    if intent.limit_price is not None:
-        holding.rest(row.side, intent.limit_price)
+    price = _resting_price(intent)
+    if price is not None:
+        holding.rest(row.side, price)
     if intent.expire_ts_ns is not None:
         heappush(state.deadlines, (intent.expire_ts_ns, intent.order))
     if row.status in WAITING:
         state.waiting[intent.order] = row.updated_ts_ns
+
+
+def _resting_price(intent: OrderAccepted) -> int | None:
+    """Return the worst price at which an open order may trade now, None while it waits for its stop."""
+    if intent.limit_price is not None or intent.stop_price is not None:
+        return intent.limit_price
+    return ANY_BUY if intent.side == "buy" else ANY_SELL
 
 
 def target_hold(state: State, row: OrderRow) -> tuple[int, int]:
@@ -151,8 +159,9 @@ def _end(state: State, account: Account, row: OrderRow) -> None:
     account.exposure.open_orders -= 1
     holding = account.exposure.holdings[intent.instrument]
     _rehold(state, account, holding, row)
-    if intent.limit_price is not None:
-        holding.unrest(row.side, intent.limit_price)
+    price = _resting_price(intent)
+    if price is not None:
+        holding.unrest(row.side, price)
     if state.deadlines:
         _drop_dead_deadlines(state)
 

@@ -12,7 +12,7 @@ import msgspec
 from trading import commands as c
 from trading.events import AnyEvent, CommandRefused, ModeChanged, OrderAccepted, OrderMoved, OrderRefused
 from trading.orders import administer, cancels, expiry, reports
-from trading.orders.drafts import Malformed, draft_of_replace, draft_of_submit, expiry_of
+from trading.orders.drafts import Malformed, draft_of_replace, draft_of_submit, expiry_of, too_late
 from trading.orders.idempotency import TRANSIENT, draft_digest, intent_digest, order_id, recall, request_id
 from trading.orders.state import Account, State
 from trading.orders.transitions import WORKING
@@ -39,6 +39,9 @@ def _submit(state: State, command: c.SubmitOrder, market: MarketView) -> Events:
         return [_refuse(command, order, "ACCOUNT_UNKNOWN", f"there is no account {command.account!r}")]
     if _is_known(state, account, order):
         return _repeated(state, account, order, command, draft_digest(draft, command.expire_ts_ns, ""))
+    late = too_late(draft, command.expire_ts_ns)
+    if late is not None:
+        return [_refuse(command, order, late.code, late.message)]
     verdict = gate.check(draft, account.exposure, account.limits, state.controls, market)
     return _decided(state, order, command, draft, verdict, market, command.expire_ts_ns, "")
 
@@ -55,15 +58,17 @@ def _replace(state: State, command: c.ReplaceOrder, market: MarketView) -> Event
     asked = row.intent.asked_expire_ts_ns if draft.tif == "gtd" else None
     if _is_known(state, account, order):
         return _repeated(state, account, order, command, draft_digest(draft, asked, command.order))
+    late = too_late(draft, asked)
+    if late is not None:
+        return [_not_replaced(command, late.code, late.message)]
     if row.status not in WORKING:
         return [_not_replaced(command, "ORDER_NOT_REPLACEABLE", f"the order is {row.status}")]
     if draft.qty <= row.filled + row.inherited:
         return [_not_replaced(command, "QTY_ALREADY_FILLED", "the new quantity must be above what is filled")]
     # Only what is still to be traded is checked and held; what was filled is position already.
     done = row.filled + row.inherited
-    verdict = gate.check(
-        msgspec.structs.replace(draft, qty=draft.qty - done), account.exposure, account.limits, state.controls, market
-    )
+    left = msgspec.structs.replace(draft, qty=draft.qty - done, done=done)
+    verdict = gate.check(left, account.exposure, account.limits, state.controls, market)
     decided = _decided(state, order, command, draft, verdict, market, asked, command.order)
     if isinstance(decided[0], OrderAccepted):
         return [OrderMoved(command.account, command.ts_ns, command.order, "pending_replace"), *decided]

@@ -82,17 +82,12 @@ def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
     key = trade_key(report.venue, report.trade_id)
     before = account.trades.get(key)
     row = _find(state, report)
-    if row is None or row.intent.instrument != report.instrument or row.intent.side != report.side:
+    amounts = None if row is None else _amounts(report, row)
+    if row is None or amounts is None:
         if before is not None:
             return [] if before == quarantine_content(report) else [_conflict(report)]
-        code = "ORDER_UNKNOWN" if row is None else "FILL_MISMATCH"
-        return [_aside(report, code), _alert(report, code, "an execution that fits no order of ours")]
-    amounts = _amounts(report, row)
-    if amounts is None:
-        return [
-            _aside(report, "AMOUNT_INVALID"),
-            _alert(report, "AMOUNT_INVALID", "an execution without valid amounts"),
-        ]
+        code = _misfit(report, row)
+        return [_aside(report, code), _alert(report, code, "an execution that cannot be one of ours")]
     qty, price, fee, cost = amounts
     if before is not None:
         if before == fill_content(row.id, qty, price, fee):
@@ -291,8 +286,17 @@ def _after_fill(state: State, row: OrderRow, left: int) -> Status:
     return "partially_filled"
 
 
+def _misfit(report: VenueFill, row: OrderRow | None) -> str:
+    if row is None:
+        return "ORDER_UNKNOWN"
+    fits = (row.intent.instrument, row.intent.side) == (report.instrument, report.side)
+    return "AMOUNT_INVALID" if fits else "FILL_MISMATCH"
+
+
 def _amounts(report: VenueFill, row: OrderRow) -> tuple[int, int, int, int] | None:
     intent = row.intent
+    if (intent.instrument, intent.side) != (report.instrument, report.side):
+        return None
     try:
         qty = parse_exact(report.qty, intent.qty_scale)
         price = parse_exact(report.price, intent.price_scale)

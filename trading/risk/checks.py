@@ -9,6 +9,7 @@ from collections.abc import Callable
 from trading.events import Breach
 from trading.risk import var
 from trading.risk.context import BPS, Context
+from trading.risk.exposure import ANY_BUY, ANY_SELL
 
 Rule = Callable[[Context], Breach | None]
 
@@ -195,17 +196,22 @@ def repeated_order(c: Context) -> Breach | None:
 
 
 def self_trade(c: Context) -> Breach | None:
-    """Refuse an order that could trade with a resting one of our own: the newest gives way."""
+    """Refuse an order that could trade with an open one of our own: the newest gives way."""
     price = c.draft.limit_price
     if c.draft.side > 0:
         resting = c.holding.resting_sells
         if not resting or (price is not None and price < resting[0]):
             return None
-        return Breach("SELF_TRADE", resting[0], price or "market", message="it could trade with an own sell order")
+        return _own(resting[0], price, "sell")
     resting = c.holding.resting_buys
     if not resting or (price is not None and price > resting[-1]):
         return None
-    return Breach("SELF_TRADE", resting[-1], price or "market", message="it could trade with an own buy order")
+    return _own(resting[-1], price, "buy")
+
+
+def _own(resting: int, price: int | None, side: str) -> Breach:
+    limit = "market" if resting in (ANY_BUY, ANY_SELL) else resting
+    return Breach("SELF_TRADE", limit, price or "market", message=f"it could trade with an own {side} order")
 
 
 def open_orders(c: Context) -> Breach | None:

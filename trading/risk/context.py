@@ -14,7 +14,10 @@ BPS = 10_000
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """An order that nobody has approved yet. `side` is 1 or -1; `freed_*` is what the order that it replaces holds."""
+    """An order that nobody has approved yet. `side` is 1 or -1.
+
+    Of a replacement, `qty` is what is still to be traded, `done` what was, and `freed_*` what the old order holds.
+    """
 
     account: str
     instrument: str
@@ -29,11 +32,13 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     freed_qty: int = 0
     freed_raw: int = 0
     replacing: bool = False
+    done: int = 0
 
     @property
     def signature(self) -> Signature:
         """Return what the repeated-order rule compares."""
-        return (self.strategy, self.instrument, self.side, self.qty, self.type, self.limit_price, self.stop_price)
+        qty = self.qty + self.done
+        return (self.strategy, self.instrument, self.side, qty, self.type, self.limit_price, self.stop_price)
 
 
 class Context:

@@ -10,12 +10,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from trading.amounts import INT64_MAX
 from trading.risk.limits import cash_factors
 from trading.risk.market import MarketView, Quote
 from trading.risk.var import CENT, RETURN_SCALE, RiskModel, VarBook
 
 # Strategy, instrument, side, quantity, type, limit and stop price: what makes two orders identical.
 Signature: TypeAlias = tuple[str, str, int, int, str, int | None, int | None]
+# The resting price of an open market order: it takes any.
+ANY_BUY = INT64_MAX
+ANY_SELL = 0
 
 
 class ValuationError(ValueError):
@@ -42,7 +46,7 @@ class Holding:
     sell_open: int = 0
     buy_raw: int = 0
     sell_raw: int = 0
-    # From here on derived: resting limit prices in order, and the valuation at `quote`.
+    # From here on derived: the prices of open orders in order, and the valuation at `quote`.
     resting_buys: list[int] = field(default_factory=list)
     resting_sells: list[int] = field(default_factory=list)
     quote: Quote | None = None
@@ -68,11 +72,11 @@ class Holding:
             assert self.sell_open >= 0, "more exposure was released than held"
 
     def rest(self, side: int, price: int) -> None:
-        """Note a resting limit price of our own."""
+        """Note the price of an open order of our own."""
         insort(self.resting_buys if side > 0 else self.resting_sells, price)
 
     def unrest(self, side: int, price: int) -> None:
-        """Forget a resting limit price of our own."""
+        """Forget the price of an open order of our own."""
         prices = self.resting_buys if side > 0 else self.resting_sells
         place = bisect_left(prices, price)
         assert prices[place] == price, "a resting price is noted once for each order"

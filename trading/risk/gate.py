@@ -2,7 +2,6 @@
 
 import msgspec
 
-from trading.commands import Verb
 from trading.events import Breach, RiskInputs
 from trading.instruments import Instrument
 from trading.risk import var
@@ -96,17 +95,6 @@ def what_if(draft: Draft, account: Exposure, limits: Limits | None, controls: Co
         )
     except Exception:  # noqa: BLE001 - the verdict already says what is missing
         return WhatIf(verdict)
-
-
-def check_message(account: Exposure, limits: Limits | None, ts_ns: int, verb: Verb) -> Breach | None:
-    """Return a breach if a message that needs no other rule is over the account's rate; a cancel always passes."""
-    if verb == "cancel":
-        return None
-    if limits is None:
-        return Breach("LIMITS_MISSING", "present", "missing", message="the account has no limits")
-    if account.tat_ns - ts_ns <= limits.message_burst_ns:
-        return None
-    return Breach("MESSAGE_RATE", limits.body.message_rate, account.tat_ns - ts_ns, message="too many messages")
 
 
 def _inputs(

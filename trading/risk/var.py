@@ -118,11 +118,16 @@ class VarBook:
     def historical_after(self, name: str, change: int) -> int:
         """Return the 99 % historical VaR in cents, rounded up, after a change."""
         row = self.model.index[name]
-        if self._reach + abs(change) * self.model.spread[row] > MAX_REACH:
-            raise OverflowError(f"exposure in {name} is too large for the historical window")
         self._catch_up()
-        pnl = self._pnl + self.model.returns[row] * change if change else self._pnl
-        return -(-_loss(pnl, self.model.tail) // RETURN_SCALE)
+        tail, returns = self.model.tail, self.model.returns[row]
+        if self._reach + abs(change) * self.model.spread[row] > MAX_REACH:
+            # A mistyped order may be any size: it still gets a figure, only more slowly.
+            pairs = zip(self._pnl.tolist(), returns.tolist(), strict=True)
+            moved: list[int] = sorted(pnl + move * change for pnl, move in pairs)
+            loss: int = max(0, -moved[tail - 1])
+        else:
+            loss = _loss(self._pnl + returns * change if change else self._pnl, tail)
+        return -(-loss // RETURN_SCALE)
 
     def _step(self, held: dict[str, int], name: str, change: int) -> int:
         index = self.model.index

@@ -120,6 +120,16 @@ def test_a_repetition_is_the_same_order_and_another_body_is_refused() -> None:
     assert len(state.orders) == 1
 
 
+def test_a_repetition_is_known_after_the_time_of_the_order_has_passed() -> None:
+    state = desk()
+    step(state, submit(tif="gtd", expire_ts_ns=T0 + S))
+    assert step(state, submit(tif="gtd", expire_ts_ns=T0 + S, ts_ns=T0 + 2 * S)) == []
+    assert refused_code(step(state, submit(tif="gtd", expire_ts_ns=T0 + 2 * S, ts_ns=T0 + 2 * S))) == "ID_REUSED"
+    assert refused_code(step(state, submit("c2", tif="gtd", expire_ts_ns=T0 + S, ts_ns=T0 + 2 * S))) == (
+        "EXPIRE_TIME_PAST"
+    )
+
+
 def test_a_refusal_is_remembered_and_a_passing_fault_is_not() -> None:
     state = desk(message_burst=2, message_rate=1)
     assert refused_code(step(state, submit(qty="1001"))) == "MAX_ORDER_QTY"
@@ -211,6 +221,30 @@ def test_replacements_that_are_refused(change: Any, code: Any) -> None:
     step(state, fill(qty="4"))
     assert refused_code(step(state, replace(**change))) == code
     assert row(state).status == "partially_filled"
+
+
+def test_a_replacement_keeps_the_rules_of_type_and_time() -> None:
+    state = desk()
+    step(state, submit(type="stop", stop_price="101"))
+    step(state, ack())
+    for tif in ("ioc", "fok"):
+        assert refused_code(step(state, replace(tif=tif))) == "TIF_NOT_ALLOWED"
+    assert refused_code(step(state, replace(tif="gtd"))) == "EXPIRE_TIME_MISSING"
+    step(state, submit("g", tif="gtd", expire_ts_ns=T0 + S))
+    step(state, ack("g"))
+    assert refused_code(step(state, replace("g2", "g", qty="12", ts_ns=T0 + S))) == "EXPIRE_TIME_PAST"
+    assert kinds(step(state, replace("g2", "g", qty="12"))) == ["order_moved", "order_accepted"]
+    assert step(state, replace("g2", "g", qty="12", ts_ns=T0 + S)) == []
+
+
+def test_replacing_a_partly_filled_order_again_and_again_is_noticed() -> None:
+    state = desk(repeat_count=3)
+    step(state, submit("r0", qty="20"))
+    step(state, ack("r0"))
+    step(state, fill("t", "r0", qty="4"))
+    step(state, replace("r1", "r0"))
+    step(state, VenueReplaced(account="a", ts_ns=T0, order=oid("r0"), new_order=oid("r1")))
+    assert refused_code(step(state, replace("r2", "r1"))) == "REPEATED_ORDER"
 
 
 def test_a_repeated_replacement_is_the_same_one() -> None:

@@ -72,6 +72,15 @@ def test_a_fill_that_fits_nothing_is_kept_aside(change: Any) -> None:
     assert state.accounts["a"].exposure.holdings[XYZ.id].qty == 0
 
 
+def test_a_fill_without_amounts_is_kept_aside_once() -> None:
+    state = working()
+    assert kinds(step(state, fill(price="x"))) == ["fill_quarantined", "alert"]
+    assert step(state, fill(price="x")) == []
+    assert kinds(step(state, fill(price="y"))) == ["alert"]
+    assert kinds(step(state, fill())) == ["alert"]
+    assert state.accounts["a"].quarantined == 1
+
+
 def test_a_late_fill_is_applied_marked_and_moves_nothing() -> None:
     state = working()
     step(state, cancel())

@@ -7,12 +7,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trading.orders.builders import ABC, EUR, MODEL, OLD, T0, XYZ, S, ack, desk, fill, market, step, submit
-from trading.commands import SetMode, SubmitOrder, TradingMode
-from trading.instruments import InstrumentTable
-from trading.orders.drafts import Malformed, draft_of_submit
+from tests.trading.orders.builders import (
+    ABC,
+    EUR,
+    MODEL,
+    OLD,
+    T0,
+    XYZ,
+    S,
+    ack,
+    canceled,
+    desk,
+    fill,
+    market,
+    step,
+    submit,
+)
+from trading.commands import ReplaceOrder, SetMode, SubmitOrder, TradingMode
+from trading.events import Breach
+from trading.instruments import Instrument, InstrumentTable
+from trading.orders.drafts import Malformed, draft_of_replace, draft_of_submit
 from trading.orders.state import State
+from trading.orders.transitions import WORKING
 from trading.risk import gate
+from trading.risk.context import Draft
 from trading.risk.gate import Approved, Refused
 from trading.risk.market import MarketView
 
@@ -90,6 +108,25 @@ def test_every_broken_rule_is_named() -> None:
     assert answer.largest == 5
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"qty": "9000000000000000000"},
+        {"qty": "1000000000000"},
+        {"limit_price": "90000000000000000"},
+        {"type": "stop", "stop_price": "90000000000000000"},
+        {"type": "stop", "side": "sell", "stop_price": "90000000000000000", "qty": "9000000000000000000"},
+    ],
+)
+def test_an_order_of_any_size_is_refused_by_the_rules_that_it_breaks(change: dict[str, str]) -> None:
+    answer = verdict(desk(), submit(**change))
+    assert isinstance(answer, Refused)
+    broken = {breach.code for breach in answer.breaches}
+    assert broken >= {"MAX_ORDER_VALUE", "CONCENTRATION", "BUYING_POWER", "VAR_PARAMETRIC", "VAR_HISTORICAL"}
+    assert ("MAX_ORDER_QTY" in broken) is ("qty" in change)
+    assert msgspec.json.decode(msgspec.json.encode(answer.breaches), type=tuple[Breach, ...]) == answer.breaches
+
+
 def test_what_an_instrument_allows() -> None:
     state = desk()
     assert codes(state, instrument=OLD.id) == ["INSTRUMENT_NOT_TRADABLE"]
@@ -138,6 +175,19 @@ def test_own_orders_do_not_trade_with_each_other() -> None:
     assert codes(state, side="sell", limit_price="99.01") == []
 
 
+@pytest.mark.parametrize(("side", "other", "price"), [("buy", "sell", "105"), ("sell", "buy", "95")])
+def test_an_open_market_order_meets_any_own_order_of_the_other_side(side: str, other: str, price: str) -> None:
+    state = desk()
+    step(state, submit("m", type="market", side=side))
+    assert codes(state, side=other, limit_price=price) == ["SELF_TRADE"]
+    assert codes(state, side=other, type="market") == ["SELF_TRADE"]
+    assert codes(state, side=side, limit_price="100") == []
+    step(state, canceled("m"))
+    assert codes(state, side=other, limit_price=price) == []
+    step(state, submit("s", type="stop", side=side, stop_price="100"))
+    assert codes(state, side=other, limit_price=price) == []
+
+
 def test_var_bounds_what_adds_risk_and_lets_it_fall() -> None:
     state = desk(max_var="1000", concentration_bps=100_000)
     answer = verdict(state, submit(qty="500"))
@@ -153,35 +203,93 @@ def test_var_bounds_what_adds_risk_and_lets_it_fall() -> None:
     assert isinstance(verdict(state, submit("less", side="sell", limit_price="200"), higher), Approved)
 
 
-sizes = st.integers(1, 3_000)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from(["buy", "sell"]), sizes, st.booleans()), max_size=5),
-    st.sampled_from(["buy", "sell"]),
-    st.sampled_from(["market", "limit"]),
-    sizes,
-    st.sampled_from(["500", "5000", "50000"]),
-    st.sampled_from(["20000", "200000"]),
+PAST = st.lists(
+    st.tuples(
+        st.sampled_from([XYZ, ABC]),
+        st.sampled_from(["buy", "sell"]),
+        st.integers(1, 60),
+        st.integers(95, 105),
+        st.sampled_from(["rest", "fill", "part", "cancel"]),
+    ),
+    max_size=6,
 )
-def test_the_largest_size_passes_and_one_more_does_not(
-    history: list[tuple[str, int, bool]], side: str, type_: str, qty: int, max_var: str, cash: str
+ORDER = st.tuples(
+    st.sampled_from([XYZ, ABC]),
+    st.sampled_from(["buy", "sell"]),
+    st.sampled_from(["market", "limit", "stop", "stop_limit"]),
+    st.integers(9_900, 10_100),
+)
+SIZE = st.one_of(st.integers(1, 60), st.integers(1, 10**4), st.integers(1, 9 * 10**18))
+# The n-th working order is replaced, if there is one.
+REPLACES = st.one_of(st.none(), st.integers(0, 5))
+
+
+def past_of(state: State, history: list[tuple[Instrument, str, int, int, str]]) -> None:
+    for n, (instrument, side, qty, price, then) in enumerate(history):
+        fields: dict[str, Any] = {"instrument": instrument.id, "side": side}
+        step(state, submit(f"h{n}", qty=str(qty), limit_price=str(price), **fields))
+        step(state, ack(f"h{n}"))
+        part = {"fill": qty, "part": qty // 2}.get(then, 0)
+        if part:
+            step(state, fill(f"t{n}", f"h{n}", qty=str(part), price=str(price), **fields))
+        elif then == "cancel":
+            step(state, canceled(f"h{n}"))
+
+
+def draft_of(state: State, view: MarketView, order: tuple[Instrument, str, str, int], replaces: int | None) -> Draft:
+    instrument, side, type_, cents = order
+    working = [row for row in state.orders.values() if row.status in WORKING]
+    draft: Draft | Malformed
+    if replaces is not None and working:
+        row = working[replaces % len(working)]
+        change = ReplaceOrder(account="a", ts_ns=T0 + S, order=row.id, client_order_id="r")
+        draft = draft_of_replace(change, row, view)
+    else:
+        limit = f"{cents // 100}.{cents % 100:02d}" if "limit" in type_ else None
+        stop = "100" if "stop" in type_ else None
+        fields: dict[str, Any] = {"instrument": instrument.id, "side": side, "type": type_, "ts_ns": T0 + S}
+        draft = draft_of_submit(submit("q", limit_price=limit, stop_price=stop, **fields), view)
+    assert not isinstance(draft, Malformed)
+    return draft
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    PAST,
+    ORDER,
+    REPLACES,
+    SIZE,
+    st.sampled_from(["300", "1500", "50000"]),
+    st.sampled_from(["1000", "20000", "200000"]),
+    st.booleans(),
+    st.integers(9_000, 11_000),
+    st.sampled_from(["active", "reducing"]),
+)
+def test_the_largest_size_passes_and_one_more_does_not_whatever_is_broken(
+    history: list[tuple[Instrument, str, int, int, str]],
+    order: tuple[Instrument, str, str, int],
+    replaces: int | None,
+    qty: int,
+    max_var: str,
+    cash: str,
+    short: bool,
+    mark: int,
+    mode: TradingMode,
 ) -> None:
-    state = desk(cash=cash, max_var=max_var, max_order_qty="2000", max_position_qty="1500")
-    for n, (past_side, size, filled) in enumerate(history):
-        at = "99" if past_side == "buy" else "101"
-        step(state, submit(f"h{n}", side=past_side, qty=str(size), limit_price=at))
-        if filled:
-            step(state, fill(f"t{n}", f"h{n}", side=past_side, qty=str(size), price=at))
-    price = None if type_ == "market" else ("98" if side == "buy" else "102")
-    answer = verdict(state, submit("q", side=side, type=type_, qty=str(qty), limit_price=price, ts_ns=T0 + S))
-    if isinstance(answer, Approved) or "SELF_TRADE" in [b.code for b in answer.breaches]:
+    state = desk(cash=cash, max_var=max_var, max_order_qty="2000", max_position_qty="150", short_allowed=short)
+    past_of(state, history)
+    view = market(T0, XYZ=mark, ABC=mark * 100)
+    step(state, SetMode(account="", ts_ns=T0, actor="x", scope="global", mode=mode))
+    draft, account = draft_of(state, view, order, replaces), state.accounts["a"]
+
+    def answer_to(size: int) -> Approved | Refused:
+        sized = msgspec.structs.replace(draft, qty=size)
+        return gate.check(sized, account.exposure, account.limits, state.controls, view)
+
+    answer = answer_to(qty)
+    if isinstance(answer, Approved):
         return
-
-    def passes(size: int) -> bool:
-        again = verdict(state, submit("q", side=side, type=type_, qty=str(size), limit_price=price, ts_ns=T0 + S))
-        return isinstance(again, Approved)
-
-    assert not answer.largest or passes(answer.largest)
-    assert not passes(answer.largest + 1)
+    assert answer.code != "RISK_FAILED"
+    assert answer.largest < qty
+    assert not answer.largest or isinstance(answer_to(answer.largest), Approved)
+    assert isinstance(answer_to(answer.largest + 1), Refused)

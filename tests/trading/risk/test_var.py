@@ -83,9 +83,17 @@ def test_what_cannot_be_measured_raises() -> None:
         book.replace({"Z": 1})
     with pytest.raises(OverflowError):
         book.replace({"A": MAX_REACH})
-    with pytest.raises(OverflowError):
-        book.historical_after("A", MAX_REACH)
     assert (book.quad_after("A", 0), book.x) == (0, {})
+
+
+@given(st.sampled_from(NAMES), st.integers(-(10**40), 10**40), st.integers(-(10**11), 10**11))
+def test_an_order_of_any_size_has_a_figure(name: str, change: int, held: int) -> None:
+    book = VarBook(MODEL)
+    book.replace({"B": held})
+    x = {"B": held}
+    x[name] = x.get(name, 0) + change
+    assert book.historical_after(name, change) == brute_historical(x)
+    assert book.quad_after(name, change) == brute_quad(x)
 
 
 def test_a_model_must_be_whole() -> None:
