@@ -142,7 +142,7 @@ def _enter(state: State, account: Account, row: OrderRow, to: Status, ts_ns: int
     if ts_ns > row.updated_ts_ns:
         row.updated_ts_ns = ts_ns
     if to in WAITING:
-        state.waiting[order] = ts_ns
+        state.waiting[order] = row.updated_ts_ns
     else:
         state.waiting.pop(order, None)
     if to in TERMINAL and not was_ended:

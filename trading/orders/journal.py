@@ -16,6 +16,8 @@ from trading.orders.state import State
 
 JOURNAL_SCHEMA = "orders.journal/1"
 FENCE = "fence"
+# A kill with many open orders must not make a record that nobody reads: texts and ids of an event are bounded.
+MAX_EVENTS = 2_000
 _TAIL = len(',"hash":""}') + 64
 
 
@@ -104,11 +106,15 @@ def fold(state: State, record: Record, *, offset: int | None = None) -> None:
 
 
 def split(events: Iterable[AnyEvent]) -> list[tuple[str, list[AnyEvent]]]:
-    """Group the events of one command by account, in order of appearance: one record for each."""
+    """Group the events of one command by account, in order of appearance: one record for each, or for each part."""
     groups: dict[str, list[AnyEvent]] = {}
     for event in events:
         groups.setdefault(event.account, []).append(event)
-    return list(groups.items())
+    return [
+        (account, group[place : place + MAX_EVENTS])
+        for account, group in groups.items()
+        for place in range(0, len(group), MAX_EVENTS)
+    ]
 
 
 def note_cause(state: State, cause: str) -> None:

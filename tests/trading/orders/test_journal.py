@@ -1,11 +1,13 @@
 """Records, their chain, and the state that comes back from them."""
 
+import msgspec
 import pytest
 
 from tests.trading.orders.builders import T0, ack, desk, fill, market, submit
-from trading.codec import CodecError
+from trading.codec import MAX_MESSAGE_BYTES, CodecError
 from trading.commands import AnyCommand, Kill
 from trading.orders import journal
+from trading.orders.evolve import evolve
 from trading.orders.journal import JournalError, append, append_fence, fold, is_worked, read_record, verify
 from trading.orders.oms import decide
 from trading.orders.snapshot import state_hash
@@ -96,6 +98,19 @@ def test_another_schema_is_refused() -> None:
     with pytest.raises(CodecError) as error:
         read_record(payload)
     assert error.value.code == "WRONG_SCHEMA"
+
+
+def test_a_command_over_many_orders_leaves_records_that_can_be_read() -> None:
+    state = desk(max_open_orders=100_000, message_burst=1_000_000, message_rate=1_000_000, max_position_qty="1000000")
+    (accepted,) = decide(state, submit(qty="1"), market())
+    orders = [f"{n:032x}" for n in range(20_000)]
+    for order in orders:
+        evolve(state, msgspec.structs.replace(accepted, order=order, client_order_id=order))
+    events = decide(state, Kill(account="", ts_ns=T0, actor="p" * 128, reason="r" * 256), market())
+    records = [append(state, account, "x", T0, group) for account, group in journal.split(events)]
+    assert len(records) == 11
+    assert sum(len(read_record(payload).events) for payload in records) == len(orders) + 1
+    assert max(map(len, records)) < MAX_MESSAGE_BYTES // 4
 
 
 def test_events_of_several_accounts_become_a_record_each() -> None:
