@@ -34,7 +34,7 @@ MODES: tuple[c.TradingMode, ...] = ("active", "active", "reducing", "halted")
 SCOPES: tuple[c.Scope, ...] = ("global", "account", "strategy", "instrument")
 STRATEGIES = ("", "", "sma", "mean")
 SHARES = (1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 8, 9, 10, 10, 10, 12, 15, 20, 25, 40, 50, 51, 100, 101, 500)
-JUMPS_NS = (0, MS, 10 * MS, 100 * MS, S, S, S, 2 * S, 4 * S, 6 * S, 31 * S, 600 * S)
+JUMPS_NS = (-600 * S, -3 * S, 0, MS, 10 * MS, 100 * MS, S, S, S, 2 * S, 4 * S, 6 * S, 31 * S, 600 * S)
 BROKEN: tuple[dict[str, str | None], ...] = (
     {"qty": "0"},
     {"qty": "-1"},

@@ -21,8 +21,8 @@ RULE_CODES = frozenset(
         *("RISK_PARAMETERS_MISSING",),
     }
 )
-SEEDS = range(500)
-SOAK_SEEDS = range(100_000, 120_000)
+SEEDS = range(2_000)
+SOAK_SEEDS = range(100_000, 160_000)
 
 
 @pytest.mark.soak

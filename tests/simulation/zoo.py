@@ -14,13 +14,15 @@ from trading import commands as c
 from trading import events as e
 from trading.accounting import lots
 from trading.amounts import CASH_SCALE
-from trading.orders import evolve, expiry, idempotency, journal, oms, reports, snapshot
+from trading.orders import evolve, expiry, idempotency, journal, oms, reconcile, reports, snapshot, transitions
 from trading.orders.state import Account, OrderRow, State
 from trading.risk import checks, gate, screen
 from trading.risk.context import Context
 from trading.risk.exposure import Exposure, Holding
 from trading.risk.limits import Limits
 from trading.risk.market import MarketView
+from trading.risk.var import CENT
+from trading.routing import book
 from trading.routing.plan import Outbox, VenueRequest
 
 Swap = tuple[Any, str, Any]
@@ -327,6 +329,139 @@ def _sent_again(box: Outbox) -> list[VenueRequest]:
     return list(box.asked.values())
 
 
+# What each named invariant must find, where nothing above already asks for it.
+
+
+def _told(code: str) -> Callable[[Decide], Decide]:
+    def quiet(_state: State, _command: Any, events: Events) -> Events:
+        return [event for event in events if not (isinstance(event, e.Alert) and event.code == code)]
+
+    return changed(quiet)
+
+
+def _not_kept_aside(_state: State, _report: c.VenueFill, events: Events) -> Events:
+    return [event for event in events if not isinstance(event, e.FillQuarantined)]
+
+
+def _doubt_of_a_working_order(state: State, report: c.VenueUnknown, events: Events) -> Events:
+    row = state.orders.get(report.order)
+    if row is None or row.status != "new":
+        return events
+    return [e.OrderMoved(report.account, report.ts_ns, report.order, "unknown", "TIMEOUT")]
+
+
+def _version_again(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
+    def moved(state: State, event: e.OrderMoved) -> None:
+        apply(state, event)
+        state.orders[event.order].version = 1
+
+    return moved
+
+
+def _never_fewer(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
+    def moved(state: State, event: e.OrderMoved) -> None:
+        account = state.account_of(state.orders[event.order])
+        before = account.exposure.open_orders
+        apply(state, event)
+        account.exposure.open_orders = before
+
+    return moved
+
+
+def _fee_not_paid(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
+    def filled(state: State, event: e.OrderFilled) -> None:
+        apply(state, event)
+        state.accounts[event.account].exposure.cash += event.fee
+
+    return filled
+
+
+def _mode_forgotten(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
+    return lambda state, event: None if event.scope == "strategy" else apply(state, event)
+
+
+def _cost_left_behind(qty: int, cost: int, fill_qty: int, fill_cost: int) -> tuple[int, int, int]:
+    held, paid, gain = _average_fill(qty, cost, fill_qty, fill_cost)
+    return (held, paid, gain) if held else (0, 1, gain + 1)
+
+
+def _retired_unknown(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
+    def retired(state: State, event: e.OrdersRetired) -> None:
+        known = state.accounts[event.account].known
+        before = {prefix: dict(group) for prefix, group in known.items()}
+        apply(state, event)
+        for prefix, group in known.items():
+            for order in group.keys() - before.get(prefix, {}).keys():
+                del group[order]
+
+    return retired
+
+
+_digest = idempotency._digest
+
+
+def _any_qty(instrument: str, side: str, _qty: int, *rest: Any) -> str:
+    return _digest(instrument, side, *rest)
+
+
+def _known_is_past(decide: Decide) -> Decide:
+    def submit(state: State, command: c.SubmitOrder, market: MarketView) -> Events:
+        order = idempotency.order_id(command.account, command.client_order_id)
+        if command.expire_ts_ns is None or command.expire_ts_ns > command.ts_ns or order not in state.orders:
+            return decide(state, command, market)
+        return [
+            e.OrderRefused(command.account, command.ts_ns, order, command.client_order_id, "EXPIRE_TIME_PAST", "late")
+        ]
+
+    return submit
+
+
+def _prose(_state: State, _command: Any, events: Events) -> Events:
+    return each(events, e.CommandRefused, code="no such order")
+
+
+def _held_shown_as_new(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
+    def moved(state: State, event: e.OrderMoved) -> None:
+        apply(state, event)
+        if event.to == "held":
+            state.orders[event.order].status = "new"
+
+    return moved
+
+
+def _first_version(_state: State, _command: Any, events: Events) -> Events:
+    return each(events, e.LimitsChanged, version=1)
+
+
+def _counted_request(order: str, verb: str, n: int = 0) -> str:
+    return f"{idempotency.request_id(order, verb, n)}/{next(_counter)}"
+
+
+_ask = Outbox._ask
+
+
+def _one_more(box: Outbox, verb: Any, intent: e.OrderAccepted, request_id: str) -> VenueRequest:
+    request = _ask(box, verb, intent, request_id)
+    return msgspec.structs.replace(request, qty=request.qty + 1)
+
+
+def _fills_not_compared(*_: Any) -> list[Any]:
+    return []
+
+
+def _counted_digest(*parts: str | int) -> str:
+    return f"{parts}/{next(_counter)}"
+
+
+def _said_is_forgotten(order: book.PaperOrder) -> int:
+    return max(0, order.intent.qty - order.inherited - order.confirmed)
+
+
+def _held_alone(holding: Holding) -> int:
+    assert holding.quote is not None
+    return holding.qty * holding.quote.mark * holding.mul // holding.div // CENT
+
+
 DEFECTS: Mapping[str, Sequence[Swap]] = {
     "hold_kept_after_cancel": [(evolve, "target_hold", _kept_after_cancel)],
     "hold_released_twice": [(Holding, "reserve", _released_twice)],
@@ -370,6 +505,37 @@ DEFECTS: Mapping[str, Sequence[Swap]] = {
     "snapshot_without_moves": [applier(e.OrderMoved, _moves_not_saved)],
     "kill_forgotten_in_recovery": [(snapshot, "_restore_partition", _kill_not_restored)],
     "new_orders_sent_again": [(Outbox, "pending", _sent_again)],
+    "conflict_untold": [handler(c.VenueFill, _told("FILL_CONFLICT"))],
+    "late_fill_untold": [handler(c.VenueFill, _told("LATE_FILL"))],
+    "overfill_untold": [handler(c.VenueFill, _told("OVERFILL"))],
+    "stranger_not_kept_aside": [handler(c.VenueFill, changed(_not_kept_aside))],
+    "working_order_doubted": [
+        (transitions.ALLOWED, "", {"new": transitions.ALLOWED["new"] | {"unknown"}}),
+        handler(c.VenueUnknown, changed(_doubt_of_a_working_order)),
+    ],
+    "held_shown_as_new": [applier(e.OrderMoved, _held_shown_as_new)],
+    "version_starts_again": [applier(e.OrderMoved, _version_again)],
+    "open_orders_never_fewer": [applier(e.OrderMoved, _never_fewer)],
+    "fee_not_paid": [applier(e.OrderFilled, _fee_not_paid)],
+    "cost_left_behind": [(evolve, "average_fill", _cost_left_behind)],
+    "mode_of_a_strategy_forgotten": [applier(e.ModeChanged, _mode_forgotten)],
+    "retired_order_unknown": [applier(e.OrdersRetired, _retired_unknown)],
+    "another_quantity_is_the_same_body": [(idempotency, "_digest", _any_qty)],
+    "known_order_refused_after_its_time": [handler(c.SubmitOrder, _known_is_past)],
+    "market_orders_not_our_own": [(evolve, "_resting_price", lambda intent: intent.limit_price)],
+    "refusal_in_prose": [handler(c.CancelOrder, changed(_prose))],
+    "limits_without_versions": [handler(c.SetLimits, changed(_first_version))],
+    "request_id_counts": [(oms, "request_id", _counted_request)],
+    "tampering_unseen": [(journal, "hash_of", lambda payload: payload[-66:-2].decode())],
+    "one_more_sent": [(Outbox, "_ask", _one_more)],
+    "missing_fills_unseen": [(reconcile, "_missing_fills", _fills_not_compared)],
+    "differences_without_a_name": [(reconcile, "digest", _counted_digest)],
+    "paper_forgets_what_it_said": [(book.PaperOrder, "leaves", property(_said_is_forgotten))],
+    "buying_power_ignored": [rules("buying_power")],
+    "concentration_ignored": [rules("concentration")],
+    "var_without_open_orders": [(Holding, "var_cents", property(_held_alone))],
+    "historical_var_ignored": [rules("var_historical")],
+    "parametric_var_ignored": [rules("var_parametric")],
 }
 
 
