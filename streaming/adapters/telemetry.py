@@ -55,6 +55,11 @@ _COUNTERS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("skipped", "trade_stale_records", "Journal records of an owner that was fenced off.", {}),
     ("snapshots", "trade_snapshots", "Snapshots of a partition.", {}),
     ("audits", "trade_audits", "Runs of the conservation audit.", {}),
+    ("sent", "trade_venue_requests", "Requests to venues by what became of them.", {"outcome": "sent"}),
+    ("denied", "trade_venue_requests", "", {"outcome": "denied"}),
+    ("unknown", "trade_venue_requests", "", {"outcome": "unknown"}),
+    ("cancel_alls", "trade_cancel_alls", "Times that everything was cancelled because the venue was gone.", {}),
+    ("dead_letters", "trade_sink_dead_letters", "Records that a sink could not take.", {}),
 )
 _GAUGES = (
     ("pending_rows", "trade_pending_rows", "Rows that wait for their commit."),
@@ -62,6 +67,8 @@ _GAUGES = (
     ("version", "trade_table_version", "Version of the Delta table."),
     ("queued", "trade_queued_records", "Records that wait for their processor."),
     ("owned", "trade_partition_owned", "1 while the partition takes commands."),
+    ("killed", "trade_kill_switch", "1 while the kill switch is pulled."),
+    ("in_doubt", "trade_orders_in_doubt", "Orders whose outcome at the venue is unknown."),
     ("audit_differences", "trade_audit_differences", "What did not add up in the last conservation audit."),
     ("take_over_ms", "trade_take_over_ms", "Duration of the last take-over."),
     ("snapshot_stall_ms", "trade_snapshot_stall_ms", "How long the last snapshot held up the partition."),
@@ -209,6 +216,25 @@ def _flow_metrics(flows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Itera
     yield letters
     yield waiting
     yield from _latency(rows)
+    yield from _gateway(rows)
+
+
+def _gateway(rows: Iterable[tuple[str, str, Mapping[str, Any]]]) -> Iterator[Metric]:
+    connected = GaugeMetricFamily("trade_venue_connected", "1 while the venue answers.", labels=["role", "partition"])
+    found = CounterMetricFamily(
+        "trade_reconcile_differences",
+        "Differences with the venue by what became of them.",
+        labels=["role", "partition", "code", "outcome"],
+    )
+    for role, number, stats in rows:
+        if "connected" in (venue := stats.get("venue") or {}):
+            connected.add_metric([role, number], float(venue["connected"]))
+        reconciled = stats.get("reconciled") or {}
+        for outcome in ("mended", "open"):
+            for code, count in (reconciled.get(outcome) or {}).items():
+                found.add_metric([role, number, str(code), outcome], count)
+    yield connected
+    yield found
 
 
 def _latency(rows: Iterable[tuple[str, str, Mapping[str, Any]]]) -> Iterator[Metric]:

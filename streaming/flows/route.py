@@ -169,6 +169,7 @@ class RouteLane:
             "skipped": self._reader.skipped,
             "open": len(self._open.outbox.orders),
             "asked": len(self._open.outbox.asked),
+            "in_doubt": sum(request.verb == "query" for request in self._open.outbox.asked.values()),
             "joined": self._joined,
             "reconciled": {} if self._reconciler is None else self._reconciler.stats(),
             "venue": dict(self._venue.stats()),

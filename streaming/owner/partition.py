@@ -205,6 +205,7 @@ class Partition:
                 "groups": writer.groups,
                 "accounts": len(state.accounts),
                 "orders": len(state.orders),
+                "killed": state.controls.killed,
             }
         return page
 

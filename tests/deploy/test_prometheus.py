@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streaming.adapters.telemetry import Metrics
+from streaming.adapters.telemetry import HISTOGRAMS, Metrics
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -18,12 +18,17 @@ OWN = frozenset({"up"})
 LATENCY = {"bounds": [1.0], "counts": [1, 0], "sum": 0.5}
 LANE: dict[str, Any] = {"codes": {"NAN": 1}, "waiting": {"code": "DISK_FULL"}, "latency_ms": LATENCY}
 COUNTED = ("ticks_in", "rejected", "frames", "bars", "rows", "commits", "retries", "pending_rows", "last_commit_ms")
+ORDERS = ("commands", "owned", "audits", "audit_differences", "lost", "killed", "in_doubt", "dead_letters")
+GATEWAY = {"venue": {"connected": True}, "reconciled": {"open": {"ORDER_STRANGE": 1}, "mended": {}}}
 STATUS: dict[str, Any] = {
     "state": "ready",
     "feed": {"name": "sim", "frames": 1, "ticks": 2, "drained": False},
     "topics": {"ticks": {"0": {"begin": 0, "end": 1}}},
     "groups": {"sink-ticks": {"topic": "ticks", "committed": {"0": 1}, "lag": 0}},
-    "flows": {"sink-ticks": {"0": LANE | dict.fromkeys(COUNTED, 1)}},
+    "flows": {
+        "sink-ticks": {"0": LANE | dict.fromkeys(COUNTED, 1)},
+        "orders": {"0": dict.fromkeys(ORDERS, 1) | GATEWAY},
+    },
     "ticks_per_s": 1.0,
     "last_tick_ts_ns": 1,
 }
@@ -51,7 +56,7 @@ def rules() -> list[dict[str, Any]]:
 def exported() -> set[str]:
     metrics = Metrics(lambda: STATUS)
     observe = metrics.observer("sink-ticks")
-    for name in ("append_seconds", "commit_seconds", "feed_to_bar_seconds", "process_seconds"):
+    for name in HISTOGRAMS:
         observe(name, 0.001)
     page = metrics.render().decode()
     return {re.split(r"[{ ]", line, maxsplit=1)[0] for line in page.splitlines() if not line.startswith("#")}

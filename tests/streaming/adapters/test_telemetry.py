@@ -146,3 +146,20 @@ def test_the_audit_and_the_state_of_a_partition_are_metrics() -> None:
     assert 'trade_partition_owned{partition="0",role="orders"} 1.0' in page
     assert 'trade_commands_total{outcome="repeated",partition="0",role="orders"} 1.0' in page
     assert 'trade_partitions_lost_total{partition="0",role="orders"} 3.0' in page
+
+
+def test_the_gateway_its_doubts_and_the_kill_switch_are_metrics() -> None:
+    reconciled = {"passes": 2, "open": {"ORDER_STRANGE": 1}, "mended": {"FILL_MISSING": 3}}
+    route = {"sent": 5, "unknown": 1, "in_doubt": 2, "venue": {"connected": False}, "reconciled": reconciled}
+    flows = {"route": {"0": route}, "orders": {"0": {"killed": True}}, "sink-fills": {"0": {"dead_letters": 4}}}
+    page = Metrics(lambda: {"flows": flows}).render().decode()
+    for line in (
+        'trade_kill_switch{partition="0",role="orders"} 1.0',
+        'trade_orders_in_doubt{partition="0",role="route"} 2.0',
+        'trade_venue_connected{partition="0",role="route"} 0.0',
+        'trade_venue_requests_total{outcome="unknown",partition="0",role="route"} 1.0',
+        'trade_reconcile_differences_total{code="ORDER_STRANGE",outcome="open",partition="0",role="route"} 1.0',
+        'trade_reconcile_differences_total{code="FILL_MISSING",outcome="mended",partition="0",role="route"} 3.0',
+        'trade_sink_dead_letters_total{partition="0",role="sink-fills"} 4.0',
+    ):
+        assert line in page, line

@@ -106,6 +106,15 @@ async def test_a_request_that_never_arrived_is_asked_about_and_not_sent_again(ri
     await ring.say(submit())
     assert (ring.status(oid()), ring.row(oid()).reason) == (("rejected", 0), "NEVER_ARRIVED")
     assert ring.lanes[0].stats()["unknown"] == 1
+    assert ring.lanes[0].stats()["in_doubt"] == 0
+
+
+async def test_an_order_is_in_doubt_as_long_as_questions_about_it_are_lost(ring: Ring) -> None:
+    ring.fault(Fault("drop_before"), Fault("drop_before", verb="query"))
+    await ring.say(submit())
+    assert (ring.status(oid())[0], ring.lanes[0].stats()["in_doubt"]) == ("unknown", 1)
+    await later(ring, "c1", "rejected")
+    assert ring.lanes[0].stats()["in_doubt"] == 0
 
 
 async def test_an_answer_that_was_lost_is_found_by_asking(ring: Ring) -> None:

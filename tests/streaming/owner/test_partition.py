@@ -16,7 +16,7 @@ from streaming.transport.fenced import LogFencedWriter
 from tests.streaming.memory_broker import MemoryBroker
 from tests.streaming.poll import until
 from tests.trading.orders.builders import MODEL, T0, TABLE
-from trading.commands import AnyCommand, Deposit, OpenAccount
+from trading.commands import AnyCommand, Deposit, Kill, OpenAccount
 from trading.orders.journal import JournalError, read_record
 from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE
 
@@ -167,3 +167,11 @@ async def test_a_clean_end_leaves_a_snapshot_and_refuses_what_comes_later(world:
     assert again.stats()["folded"] == 0
     assert (again.stats()["lost"], partition.stats()["lost"], partition.stats()["waiting"]) == (0, 0, None)
     await again.leave()
+
+
+async def test_the_status_says_whether_the_kill_switch_is_pulled(world: World) -> None:
+    partition = await world.start()
+    assert partition.stats()["killed"] is False
+    await partition.execute(Kill(account="", ts_ns=0, actor="x"), "t-1")
+    assert partition.stats()["killed"] is True
+    await partition.leave()
