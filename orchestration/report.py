@@ -20,13 +20,13 @@ def result(finding: Finding, key: dg.AssetKey | None = None, *, warn: bool = Fal
     )
 
 
-def evaluation(finding: Finding, key: dg.AssetKey) -> dg.AssetCheckEvaluation:
+def evaluation(finding: Finding, key: dg.AssetKey, *, warn: bool = True) -> dg.AssetCheckEvaluation:
     """Return a finding as the event of a check that ran outside of a run."""
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=finding.name,
         passed=finding.passed,
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
         description=finding.message,
         metadata=dict(finding.figures),
     )

@@ -1,10 +1,10 @@
-"""Checks of the tables that the sinks write: columns, offset ranges, rows, and how far behind the feed they are."""
+"""Checks of the tables that the sinks write, run with their job; `watch_streams` reports them in between."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import checks
+from orchestration.bronze import findings
 from orchestration.catalog import by_layer, table_key
 from orchestration.home import Home
 from orchestration.report import result
@@ -26,20 +26,8 @@ def _checks_of(table: Table) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"check_{table.name}", specs=specs)
     def check(home: Home) -> Iterator[dg.AssetCheckResult]:
-        lake = home.lake()
-        foreign = lake.foreign(table)
-        if foreign is not None:
-            yield from (result(checks.Finding(spec.name, False, foreign), key) for spec in specs)
-            return
-        state = lake.state(table)
-        findings = [
-            checks.Finding("schema", True, "columns and types as declared"),
-            checks.tiled(len(state.ranges), state.faults),
-            checks.counted(state.rows, state.rows_in_ranges),
-        ]
-        if table is TICKS_V1:
-            findings.append(home.freshness())
-        yield from (result(finding, key, warn=finding.name == "freshness") for finding in findings)
+        found = [*findings(home.lake(), table), *([home.freshness()] if table is TICKS_V1 else [])]
+        yield from (result(finding, key, warn=finding.name == "freshness") for finding in found)
 
     return check
 

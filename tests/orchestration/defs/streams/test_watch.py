@@ -6,12 +6,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from deltalake import write_deltalake
 
 from orchestration.defs.streams.watch import watch_streams
 from orchestration.home import Home
-from tests.orchestration.lakes import append, fill, status, ticks
+from streaming.adapters.lake import Lake
+from tests.orchestration.lakes import append, fill, status, table_of, ticks
 from tests.orchestration.pages import left_behind, served
-from trading.schemas import TICKS_V1
+from trading.schemas import FILLS_V1, TICKS_V1
 
 NOBODY = 1
 
@@ -41,6 +43,12 @@ def _events(found: dg.SensorResult | dg.SkipReason) -> dict[str, dict[str, Any]]
         }
         for event in found.asset_events
     }
+
+
+def _verdicts(found: dg.SensorResult | dg.SkipReason) -> dict[str, bool]:
+    assert isinstance(found, dg.SensorResult)
+    evaluations = [event for event in found.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+    return {f"{event.asset_key.path[-1]}.{event.check_name}": event.passed for event in evaluations}
 
 
 def test_a_live_platform_is_observed(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -80,6 +88,44 @@ def test_a_new_version_of_a_table_is_a_materialisation_once(tmp_path: Path, inst
         append(lake, TICKS_V1, "ticks", ticks()[:10], commits=1, first=1_000)
         third = _events(_look(tmp_path, instance, port, again.cursor))
     assert [name for name in third if name.startswith("AssetMaterialization")] == ["AssetMaterialization ticks_v1"]
+
+
+def test_a_new_version_brings_its_checks_with_it(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    lake = fill(tmp_path)
+    left_behind(tmp_path, status(lake))
+    first = _look(tmp_path, instance)
+    assert isinstance(first, dg.SensorResult)
+    names = {f"{table}.{check}" for table in ("ticks_v1", "bars_v1") for check in ("schema", "offsets", "counts")}
+    assert names <= set(_verdicts(first))
+    assert all(_verdicts(first).values())
+    append(lake, TICKS_V1, "ticks", ticks()[:10], commits=1, first=10_000)
+    second = _verdicts(_look(tmp_path, instance, cursor=first.cursor))
+    assert second == {"ticks_v1.schema": True, "ticks_v1.offsets": False, "ticks_v1.counts": True}
+
+
+def test_a_foreign_table_fails_its_checks_and_the_others_are_watched(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    left_behind(tmp_path, status(fill(tmp_path)))
+    rows = table_of(FILLS_V1, []).drop_columns(["fee"])
+    write_deltalake(str(Lake(tmp_path / "lake").path(FILLS_V1)), rows, partition_by=["date"])
+    found = _look(tmp_path, instance)
+    assert _verdicts(found)["fills_v1.schema"] is False
+    assert "AssetMaterialization ticks_v1" in _events(found)
+    assert "AssetMaterialization fills_v1" not in _events(found)
+
+
+def test_a_table_that_does_not_rest_is_looked_at_again(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = fill(tmp_path)
+    left_behind(tmp_path, status(lake))
+    with monkeypatch.context() as busy:
+        busy.setattr("orchestration.lake_io.STABLE_ATTEMPTS", 0)
+        first = _look(tmp_path, instance)
+    assert isinstance(first, dg.SensorResult)
+    assert not _verdicts(first)
+    assert "ticks_v1.counts" in _verdicts(_look(tmp_path, instance, cursor=first.cursor))
 
 
 def test_a_stopped_platform_is_observed_once_from_the_page_it_left(
