@@ -35,7 +35,7 @@ def _order(state: State, row: OrderRow) -> Iterator[AnyEvent]:
         yield intent
     if row.venue_order_id:
         yield _move(row, "held" if row.at_venue_held else "new")
-    for place, trade in enumerate(row.trades or ()):
+    for place, (trade, _) in enumerate(row.trades or ()):
         yield _fill(intent, 0 if place else row.filled + row.overfilled, trade, "partially_filled")
     if row.status == "pending_cancel":
         yield _move(row, "pending_cancel", request_id(row.id, "cancel", row.cancels) if row.cancels else "")

@@ -50,7 +50,7 @@ def _lives(state: State, order: str) -> bool:
 def _account(account: Account) -> Iterator[tuple[str, object]]:
     yield "numbers", (account.opened_ts_ns, account.seq, account.orders_seen, account.quarantined)
     yield "ended", list(account.ended)
-    yield "trades", dict(account.trades)
+    yield "trades", (dict(account.trades), dict(account.aside))
     yield "deposits", dict(account.deposits)
     yield "known", {prefix: dict(group) for prefix, group in account.known.items()}
     limits = account.limits

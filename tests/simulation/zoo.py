@@ -306,6 +306,14 @@ def _without(field: str, empty: Any) -> Callable[[Account], bytes]:
     return encode
 
 
+_restore_order = snapshot._restore_order
+
+
+def _without_trades(state: State, row: OrderRow) -> None:
+    row.trades = None
+    _restore_order(state, row)
+
+
 def _moves_not_saved(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
     def moved(state: State, event: e.OrderMoved) -> None:
         before = event.order in state.dirty
@@ -500,8 +508,9 @@ DEFECTS: Mapping[str, Sequence[Swap]] = {
     "expiry_forgotten": [(expiry, "due", _expiry_forgotten)],
     "cause_not_stored": [(journal, "note_cause", _no_cause)],
     "hash_without_events": [(journal, "_seal", _events_not_hashed)],
-    "snapshot_without_trades": [(snapshot, "_account_row", _without("trades", {}))],
-    "snapshot_without_deposits": [(snapshot, "_account_row", _without("deposits", {}))],
+    "snapshot_without_trades": [(snapshot, "_restore_order", _without_trades)],
+    "snapshot_without_strangers": [(snapshot, "_account_row", _without("aside", []))],
+    "snapshot_without_deposits": [(snapshot, "_account_row", _without("deposits", []))],
     "snapshot_without_moves": [applier(e.OrderMoved, _moves_not_saved)],
     "kill_forgotten_in_recovery": [(snapshot, "_restore_partition", _kill_not_restored)],
     "new_orders_sent_again": [(Outbox, "pending", _sent_again)],

@@ -1,5 +1,6 @@
 """The only code that changes the state: one event, in place, in journal order. It decides nothing."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
@@ -155,7 +156,7 @@ def _end(state: State, account: Account, row: OrderRow) -> None:
     intent, order = row.intent, row.intent.order
     row.ended_ts_ns = row.updated_ts_ns
     del account.open[order]
-    account.ended.append((row.ended_ts_ns, order))
+    account.end(row)
     account.exposure.open_orders -= 1
     holding = account.exposure.holdings[intent.instrument]
     _rehold(state, account, holding, row)
@@ -180,10 +181,10 @@ def _filled(state: State, event: OrderFilled) -> None:
     account = state.account_of(row)
     key = trade_key(event.venue, event.trade_id)
     assert key not in account.trades, "an execution is applied once"
-    account.trades[key] = fill_content(event.order, event.qty, event.price, event.fee)
+    content = account.trades[key] = fill_content(event.order, event.qty, event.price, event.fee)
     if row.trades is None:
         row.trades = []
-    row.trades.append(key)
+    row.trades.append((key, content))
     row.filled += event.qty - event.overfill
     row.overfilled += event.overfill
     row.cost += event.cost
@@ -220,7 +221,7 @@ def _quarantined(state: State, event: FillQuarantined) -> None:
         return
     account.quarantined += 1
     key = trade_key(event.venue, event.trade_id)
-    account.trades.setdefault(key, quarantine_content(event))
+    account.aside.setdefault(key, quarantine_content(event))
     state.dirty.add(account.id)
 
 
@@ -256,11 +257,12 @@ def _control(state: State, event: ModeChanged | KillChanged) -> None:
 
 def _retired(state: State, event: OrdersRetired) -> None:
     account = state.accounts[event.account]
-    while account.ended and account.ended[0][0] <= event.ended_until_ns:
-        _, order = account.ended.popleft()
+    count = bisect_left(account.ended, (event.ended_until_ns + 1,))
+    gone, account.ended = account.ended[:count], account.ended[count:]
+    for _, order in gone:
         row = state.orders.pop(order)
         account.remember(order, remember(intent_digest(row.intent), GONE))
-        for key in row.trades or ():
+        for key, _ in row.trades or ():
             del account.trades[key]
         state.dirty.add(order)
         state.dirty.add(f"{account.id}\x1f{order[:2]}")

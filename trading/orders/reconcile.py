@@ -78,7 +78,7 @@ def _missing_fills(state: State, account: Account, view: VenueView) -> list[tupl
     seen: set[str] = set()
     for fill in sorted(view.fills, key=lambda fill: (fill.ts_ns, fill.trade_id)):
         key = trade_key(fill.venue, fill.trade_id)
-        if key in account.trades or key in seen:
+        if account.execution(key) is not None or key in seen:
             continue
         seen.add(key)
         row = state.orders.get(fill.order)

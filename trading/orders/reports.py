@@ -80,7 +80,7 @@ def filled(state: State, report: VenueFill, _market: MarketView) -> Events:
             _alert(report, "UNKNOWN_FILL", "an execution for no account of ours"),
         ]
     key = trade_key(report.venue, report.trade_id)
-    before = account.trades.get(key)
+    before = account.execution(key)
     row = _find(state, report)
     amounts = None if row is None else _amounts(report, row)
     if row is None or amounts is None:

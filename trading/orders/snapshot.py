@@ -3,7 +3,6 @@
 Keys: `account/ID`, `order/ID`, `known/ACCOUNT/PREFIX` (digests of orders that are gone, in 256 groups), `partition`.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
@@ -15,7 +14,7 @@ from trading.orders.state import Account, OrderRow, State
 from trading.risk.exposure import Holding, Signature
 from trading.risk.limits import Limits
 
-SNAPSHOT_SCHEMA = "orders.state/1"
+SNAPSHOT_SCHEMA = "orders.state/2"
 PARTITION = "partition"
 Row = tuple[str, bytes | None]
 
@@ -37,7 +36,10 @@ class HoldingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An account without its orders. Sums are texts, for they may outgrow 64 bits."""
+    """An account without its orders, so small however many it has. Sums are texts, for they may outgrow 64 bits.
+
+    What may be long is a list of pairs: to sort the keys of an object in JSON takes forever when they are in order.
+    """
 
     schema: str = SNAPSHOT_SCHEMA
     account: str
@@ -53,9 +55,8 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitsBody | None
     holdings: list[HoldingRow]
     recent: list[tuple[int, Signature]]
-    ended: list[tuple[int, str]]
-    trades: dict[str, str]
-    deposits: dict[str, int]
+    aside: list[tuple[str, str]]
+    deposits: list[tuple[str, int]]
 
 
 class PartitionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,11 @@ class PartitionRow(msgspec.Struct, frozen=True, kw_only=True):
     modes: dict[str, TradingMode]
 
 
+class _Head(msgspec.Struct):
+    schema: str = ""
+
+
+_head = msgspec.json.Decoder(_Head)
 _encoder = msgspec.json.Encoder(order="sorted")
 _orders = msgspec.json.Decoder(OrderRow)
 _accounts = msgspec.json.Decoder(AccountRow)
@@ -122,8 +128,14 @@ def watermark(state: State, journal_off: int) -> tuple[str, bytes]:
 
 
 def restore(rows: Iterable[tuple[str, bytes]]) -> tuple[State, int]:
-    """Return the state of the newest row of each key, and the journal offset that it stands at (-1 if none)."""
+    """Return the state of the newest row of each key, and the journal offset that it stands at (-1 if none).
+
+    A snapshot of another version counts as none: the journal has everything.
+    """
     state, journal_off = State(), -1
+    rows = list(rows)
+    if any(key == PARTITION and _head.decode(value).schema != SNAPSHOT_SCHEMA for key, value in rows):
+        return state, journal_off
     orders: list[OrderRow] = []
     known: list[tuple[str, bytes]] = []
     for key, value in rows:
@@ -169,9 +181,8 @@ def _account_row(account: Account) -> bytes:
         limits=None if limits is None else limits.body,
         holdings=[_holding_row(exposure.holdings[name]) for name in sorted(exposure.holdings)],
         recent=list(exposure.recent_order),
-        ended=list(account.ended),
-        trades=account.trades,
-        deposits=account.deposits,
+        aside=list(account.aside.items()),
+        deposits=list(account.deposits.items()),
     )
     return _encoder.encode(row)
 
@@ -201,8 +212,7 @@ def _restore_account(state: State, row: AccountRow) -> None:
     account = state.accounts[row.account] = Account(row.account, row.currency, row.opened_ts_ns)
     account.seq, account.orders_seen, account.quarantined = row.seq, row.orders_seen, row.quarantined
     account.limits = None if row.limits is None else Limits(row.limits_version, row.limits)
-    account.ended = deque(row.ended)
-    account.trades, account.deposits = row.trades, row.deposits
+    account.aside, account.deposits = dict(row.aside), dict(row.deposits)
     exposure = account.exposure
     exposure.cash, exposure.open_orders, exposure.tat_ns = int(row.cash), row.open_orders, row.tat_ns
     for ts_ns, signature in row.recent:
@@ -218,9 +228,11 @@ def _restore_account(state: State, row: AccountRow) -> None:
 
 def _restore_order(state: State, row: OrderRow) -> None:
     state.orders[row.id] = row
-    if row.ended:
-        return
     account = state.accounts[row.intent.account]
+    account.trades.update(row.trades or ())
+    if row.ended:
+        account.end(row)
+        return
     account.open[row.id] = row
     index(state, row, account.exposure.holdings[row.intent.instrument])
 

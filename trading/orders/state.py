@@ -3,7 +3,7 @@
 Rows change only in `evolve`. What is marked derived is rebuilt from the rest and is in no snapshot and no hash.
 """
 
-from collections import deque
+from bisect import insort
 
 import msgspec
 
@@ -39,7 +39,8 @@ class OrderRow(msgspec.Struct, gc=False, omit_defaults=True):
     reason: str = ""
     replaced_by: str = ""
     at_venue_held: bool = False
-    trades: list[str] | None = None
+    # (key, content) of each execution.
+    trades: list[tuple[str, str]] | None = None
 
     @property
     def id(self) -> str:
@@ -74,6 +75,7 @@ class Account:
     """One account: its exposure, its limits, its open orders, and what makes its commands and fills idempotent."""
 
     __slots__ = (
+        "aside",
         "deposits",
         "ended",
         "exposure",
@@ -96,14 +98,25 @@ class Account:
         self.seq = 0
         self.orders_seen = 0
         self.open: dict[str, OrderRow] = {}
-        self.ended: deque[tuple[int, str]] = deque()
-        # (venue, trade id) -> the content of the fill, while its order is in the state.
+        # Derived: (when, order) of each order that ended, in order, and the executions of the orders in the state:
+        # (venue, trade id) -> content.
+        self.ended: list[tuple[int, str]] = []
         self.trades: dict[str, str] = {}
+        # The same of executions that fit no order.
+        self.aside: dict[str, str] = {}
         self.quarantined = 0
         self.deposits: dict[str, int] = {}
         # Orders that are gone and orders that were refused, for ever, in 256 groups by the first two digits of the id:
         # order id -> digest of the body and outcome.
         self.known: dict[str, dict[bytes, bytes]] = {}
+
+    def execution(self, key: str) -> str | None:
+        """Return the content of an execution that came before."""
+        return self.trades.get(key) or self.aside.get(key)
+
+    def end(self, row: OrderRow) -> None:
+        """Note that an order has ended."""
+        insort(self.ended, (row.ended_ts_ns, row.intent.order))
 
     def recall(self, order: str) -> bytes | None:
         """Return what is remembered of an order that is not in the state."""

@@ -103,6 +103,42 @@ def test_a_fill_of_the_old_order_saves_the_pending_replacement_too() -> None:
     assert store == dict(all_rows(state))
 
 
+def test_the_row_of_an_account_is_as_small_as_before_whatever_it_has_traded() -> None:
+    state = desk()
+    step(state, submit("c", qty="1"))
+    step(state, fill("t", "c", qty="1"))
+    (small,) = [value for key, value in all_rows(state) if key == "account/a"]
+    for n in range(200):
+        step(state, submit(f"c{n}", qty="1", ts_ns=T0 + n * S))
+        step(state, fill(f"t{n}", f"c{n}", qty="1", ts_ns=T0 + n * S))
+    (large,) = [value for key, value in all_rows(state) if key == "account/a"]
+    assert len(large) < len(small) + 100
+    restored, _ = restore([*all_rows(state), watermark(state, 0)])
+    assert restored.accounts["a"].ended == state.accounts["a"].ended
+    assert restored.accounts["a"].trades == state.accounts["a"].trades
+
+
+def test_orders_retire_by_the_time_of_their_end_though_the_clock_went_back() -> None:
+    state = desk()
+    for cid, ts_ns in (("c1", T0 + 2 * S), ("c2", T0), ("c3", T0 + S)):
+        step(state, submit(cid))
+        step(state, fill(cid, cid, ts_ns=ts_ns))
+    restored, _ = restore([*all_rows(state), watermark(state, 0)])
+    for each in (state, restored):
+        step(each, Timer(account="", ts_ns=T0 + S + RETIRE_AFTER_NS))
+        assert set(each.orders) == {order_id("a", "c1")}
+    assert state_hash(restored) == state_hash(state)
+
+
+def test_a_snapshot_of_another_version_counts_as_none() -> None:
+    state = desk()
+    step(state, submit())
+    rows = [*all_rows(state), watermark(state, 7)]
+    older = [(key, value.replace(b"orders.state/2", b"orders.state/1")) for key, value in rows]
+    assert (restore(rows)[1], len(restore(rows)[0].orders)) == (7, 1)
+    assert (restore(older)[1], restore(older)[0].orders) == (-1, {})
+
+
 def test_decisions_after_a_restore_are_the_same() -> None:
     state = State()
     records, _ = history()
