@@ -273,6 +273,16 @@ class Broker:
                 group, topic, number = (frame.key or b"").decode().split("\0")
                 self._committed[group, topic, int(number)] = int(frame.value or b"0")
             offset = frames[-1].offset + 1
+        self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        """Take back offsets behind the end: a power cut took those records, and those to come must not be skipped."""
+        for (group, topic, number), offset in self._committed.items():
+            source = self._partitions.get((topic, number))
+            if source is not None and offset > source.visible:
+                end = source.visible
+                log.error("offset_behind_the_end", group=group, topic=topic, partition=number, offset=offset, end=end)
+                self._committed[group, topic, number] = end
 
     async def flush(self) -> None:
         """Wait until everything queued so far is written and, under `always`, synced."""

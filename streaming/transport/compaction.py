@@ -48,7 +48,7 @@ def compact(sealed: Sequence[Segment], active: Segment, now_ms: int) -> Segment:
         segment.retired = True
     fresh.path.replace(final := sealed[0].path)
     fresh.path = final
-    fresh.write_index()
+    fresh.store_index(fresh.index())
     for segment in sealed[1:]:
         segment.index_path.unlink(missing_ok=True)
         segment.path.unlink(missing_ok=True)

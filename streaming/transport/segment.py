@@ -1,6 +1,7 @@
 """One segment file of a partition: frames with rising offsets, and a sparse index from offset to file position.
 
-A sealed segment has a small index file beside it, so that a start reads only the last segment of a partition.
+A segment has a small index file beside it, written after its bytes were synced: whole once it is sealed, else now and
+then. So a start reads only what the last segment of a partition has got since.
 """
 
 import os
@@ -14,8 +15,11 @@ from zlib import crc32
 from streaming.transport.client import BrokerError
 from streaming.transport.frames import INDEX_STEP_BYTES, Frame, FrameError, decode, holds_valid_frame
 
-_INDEX_HEADER = struct.Struct("<4sIqqq")
-_INDEX_MARKER = b"\xf5TI\x01"
+_INDEX_HEADER = struct.Struct("<4sI")
+_INDEX_COUNTS = struct.Struct("<qqq")
+_INDEX_MARKER = b"\xf5TI\x02"
+# 10,000 records of 100 bytes, which take 50 ms to read.
+INDEX_EACH_BYTES = 1 << 20
 _SCAN_BYTES = 4 << 20
 
 
@@ -40,13 +44,14 @@ class Segment:
         self.sealed = False
         self.retired = False
         self.name_synced = False
+        self._indexed_bytes = 0
         self._read_fd = -1
         self._offsets = array("q")
         self._positions = array("q")
 
     @property
     def index_path(self) -> Path:
-        """Return where the index of a sealed segment is stored."""
+        """Return where the index is stored."""
         return self.path.with_suffix(".index")
 
     def open_for_append(self) -> None:
@@ -101,55 +106,66 @@ class Segment:
                 yield frame, position + at
             position += at
 
-    def recover(self, *, last: bool, dense: bool) -> int:
-        """Read the file from the start and build the index; return the number of bytes that were cut from its tail.
+    def recover(self, *, may_be_torn: bool, dense: bool) -> int:
+        """Read what the stored index does not cover; return the number of bytes that were cut from the tail.
 
-        Only the last segment may have a torn tail. Anything invalid with valid frames behind it is `LOG_CORRUPT`.
-        A `dense` segment holds every offset.
+        Anything invalid with valid frames behind it is `LOG_CORRUPT`, and so is a torn tail where none may be. A
+        `dense` segment holds every offset.
         """
-        file_size = self.path.stat().st_size
-        self.size, good = file_size, 0
+        file_size, good = self.path.stat().st_size, self.size
+        self.size = file_size
         try:
-            for frame, end in self.scan():
+            for frame, end in self.scan(good):
                 if frame.offset < self.next_offset or (dense and frame.offset > self.next_offset):
                     raise corrupt(self.path, good, f"offset {frame.offset} where {self.next_offset} was expected")
                 self._mark(frame.offset, good)
                 self.next_offset, good = frame.offset + 1, end
         except BrokerError:
             self.size = file_size
-            if not last or holds_valid_frame(self.pread(file_size - good, good)):
+            if not may_be_torn or holds_valid_frame(self.pread(file_size - good, good)):
                 raise
         self.size = good
         if good < file_size:
             os.truncate(self.path, good)
         return file_size - good
 
-    def write_index(self) -> None:
-        """Store the index, so that the next start need not read the segment; go without it if the disk is full."""
-        body = self._offsets.tobytes() + self._positions.tobytes()
-        head = _INDEX_HEADER.pack(_INDEX_MARKER, crc32(body), self.size, self.next_offset, len(self._offsets))
+    def index(self) -> bytes:
+        """Return the index of what is written now, as it is stored."""
+        self._indexed_bytes = self.size
+        counts = _INDEX_COUNTS.pack(self.size, self.next_offset, len(self._offsets))
+        body = counts + self._offsets.tobytes() + self._positions.tobytes()
+        return _INDEX_HEADER.pack(_INDEX_MARKER, crc32(body)) + body
+
+    def index_if_due(self) -> bytes | None:
+        """Return the index if much was written since the last one."""
+        return self.index() if self.size - self._indexed_bytes >= INDEX_EACH_BYTES else None
+
+    def store_index(self, index: bytes) -> None:
+        """Store an index, so that the next start need not read what it covers; go without it if the disk is full."""
         draft = self.index_path.with_suffix(".draft")
         try:
-            draft.write_bytes(head + body)
+            draft.write_bytes(index)
             draft.replace(self.index_path)
         except OSError:
             draft.unlink(missing_ok=True)
 
     def load_index(self) -> bool:
-        """Take over the stored index; return False if there is none that fits the file."""
+        """Take over the stored index; return whether it covers the whole file. One that is longer is left alone."""
         try:
             data = self.index_path.read_bytes()
-            marker, crc, size, next_offset, count = _INDEX_HEADER.unpack_from(data)
+            marker, crc = _INDEX_HEADER.unpack_from(data)
+            size, next_offset, count = _INDEX_COUNTS.unpack_from(data, _INDEX_HEADER.size)
         except (FileNotFoundError, struct.error):
             return False
-        body = data[_INDEX_HEADER.size :]
-        fits = marker == _INDEX_MARKER and crc == crc32(body) and len(body) == 16 * count
-        if not fits or size != self.path.stat().st_size:
+        body, file_size = data[_INDEX_HEADER.size :], self.path.stat().st_size
+        if marker != _INDEX_MARKER or crc != crc32(body) or size > file_size:
             return False
-        self._offsets.frombytes(body[: 8 * count])
-        self._positions.frombytes(body[8 * count :])
+        columns = body[_INDEX_COUNTS.size :]
+        self._offsets.frombytes(columns[: 8 * count])
+        self._positions.frombytes(columns[8 * count :])
         self.size, self.next_offset = size, next_offset
-        return True
+        self._indexed_bytes = size
+        return bool(size == file_size)
 
     def close_reader(self) -> None:
         """Give the read descriptor back; the next read opens it again."""

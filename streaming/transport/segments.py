@@ -8,6 +8,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -26,6 +27,14 @@ def write_error(path: Path, error: OSError) -> BrokerError:
     if error.errno in _NO_SPACE:
         return BrokerError("LOG_FULL", f"{path}: no space left; nothing was written. Free space.", retriable=True)
     return BrokerError("LOG_WRITE_FAILED", f"{path}: {error.strerror}; nothing was written")
+
+
+class Unsynced(NamedTuple):
+    """A segment as it was when it was taken to be synced; `summary`, its index, is to be stored afterwards."""
+
+    segment: Segment
+    sealed: bool
+    summary: bytes | None
 
 
 class PartitionLog:
@@ -47,32 +56,48 @@ class PartitionLog:
         self.folder.mkdir(parents=True, exist_ok=True)
         for draft in (*self.folder.glob("*.draft"), *self.folder.glob("*.compacted")):
             draft.unlink()
-        bases = sorted(int(path.stem) for path in self.folder.glob("*.log"))
-        for base in bases:
-            self._open_segment(Segment(self.folder, base), last=base == bases[-1])
+        found = [Segment(self.folder, base) for base in sorted(int(path.stem) for path in self.folder.glob("*.log"))]
+        while found:
+            segment = found.pop(0)
+            # Files are synced in order and indexed after that: behind an index every byte before it was on the disk.
+            unsynced = not any(later.index_path.exists() for later in found)
+            is_whole = self._open_segment(segment, last=not found, may_be_torn=unsynced)
+            starts_late = bool(found) and not self.compacted and found[0].base > segment.next_offset
+            if not is_whole or (unsynced and starts_late):
+                self._set_aside(found)
         if not self._segments:
             self._segments.append(Segment(self.folder, 0))
         self.active.sealed = False
         self.active.open_for_append()
-        self.active.index_path.unlink(missing_ok=True)
         self._unsynced[self.active] = None
         self._bases = [segment.base for segment in self._segments]
 
-    def _open_segment(self, segment: Segment, *, last: bool) -> None:
+    def _open_segment(self, segment: Segment, *, last: bool, may_be_torn: bool) -> bool:
+        """Add a segment; return False if its tail was torn, so that those behind it have no place any more."""
         end = self._segments[-1].next_offset if self._segments else segment.base
         if self.compacted and segment.base < end:
             log.warning("compaction_leftover_removed", file=str(segment.path))
             segment.delete()
-            return
+            return True
         if segment.base < end or (segment.base > end and not self.compacted):
             raise corrupt(segment.path, 0, f"it starts at offset {segment.base} where {end} was expected")
+        cut = 0
         if not segment.load_index():
-            cut = segment.recover(last=last, dense=not self.compacted)
+            cut = segment.recover(may_be_torn=may_be_torn, dense=not self.compacted)
             if cut:
                 log.warning("torn_tail_cut", file=str(segment.path), offset=segment.size, bytes_cut=cut)
         segment.close_reader()
         segment.sealed = not last
         self._segments.append(segment)
+        return not cut
+
+    def _set_aside(self, segments: list[Segment]) -> None:
+        """Take files out of the log that were begun just before a power cut, behind a file that lost its end."""
+        for segment in segments:
+            aside = segment.path.with_suffix(".unsynced")
+            segment.path.replace(aside)
+            log.error("unsynced_segment_set_aside", file=str(aside), bytes=aside.stat().st_size)
+        segments.clear()
 
     @property
     def active(self) -> Segment:
@@ -199,9 +224,12 @@ class PartitionLog:
         self._cursors.clear()
         self._reading = None
 
-    def take_unsynced(self) -> list[tuple[Segment, bool]]:
-        """Return the segments written since the last call, and whether each was sealed by then; the caller syncs."""
-        taken = [(segment, segment.sealed) for segment in self._unsynced]
+    def take_unsynced(self) -> list[Unsynced]:
+        """Return the segments written since the last call, for `sync_segments`."""
+        taken = [
+            Unsynced(segment, segment.sealed, segment.index() if segment.sealed else segment.index_if_due())
+            for segment in self._unsynced
+        ]
         self._unsynced.clear()
         return taken
 
@@ -215,7 +243,7 @@ class PartitionLog:
             segment.close_reader()
             if segment.write_fd >= 0:
                 segment.close_writer()
-                segment.write_index()
+                segment.store_index(segment.index())
 
     def abandon(self) -> None:
         """Close the files as they are."""
@@ -224,9 +252,9 @@ class PartitionLog:
             segment.close_writer()
 
 
-def sync_segments(segments: list[tuple[Segment, bool]], sync: Callable[[int], None]) -> None:
-    """Make written segments durable; a sealed one gets its index and is closed for writing."""
-    for segment, sealed in segments:
+def sync_segments(taken: list[Unsynced], sync: Callable[[int], None]) -> None:
+    """Make written segments durable and store their indexes; a sealed one is closed for writing."""
+    for segment, sealed, summary in taken:
         if segment.write_fd < 0:
             continue
         sync(segment.write_fd)
@@ -235,8 +263,8 @@ def sync_segments(segments: list[tuple[Segment, bool]], sync: Callable[[int], No
             segment.name_synced = True
         if sealed:
             segment.close_writer()
-            if not segment.retired:
-                segment.write_index()
+        if summary is not None and not segment.retired:
+            segment.store_index(summary)
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from structlog.testing import capture_logs
 
+from streaming.transport import segment
 from streaming.transport.client import BrokerError
 from streaming.transport.frames import Encoder, Frame
 from streaming.transport.segments import PartitionLog, sync_segments
@@ -185,6 +187,62 @@ def test_a_lost_index_is_built_again(tmp_path: Path) -> None:
     log = opened(tmp_path)
     assert len(values(log)) == 200
     log.close()
+
+
+def test_after_a_kill_only_what_came_since_the_last_index_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "INDEX_EACH_BYTES", 2_000)
+    log = opened(tmp_path, segment_bytes=1 << 20)
+    for number in range(500):
+        add(log, [(b"key", b"value %010d" % number)])
+        sync_segments(log.take_unsynced(), os.fdatasync)
+    log.abandon()
+    read: list[int] = []
+    real = segment.Segment.scan
+
+    def counted(self: segment.Segment, position: int = 0, chunk_bytes: int = 1 << 20) -> Iterator[tuple[Frame, int]]:
+        for frame, end in real(self, position, chunk_bytes):
+            read.append(frame.offset)
+            yield frame, end
+
+    monkeypatch.setattr(segment.Segment, "scan", counted)
+    log = opened(tmp_path, segment_bytes=1 << 20)
+    assert len(read) < 50
+    assert values(log) == [b"value %010d" % number for number in range(500)]
+    log.close()
+
+
+@pytest.mark.parametrize("lost", [3, 51], ids=["within a record", "a whole record"])
+def test_a_power_cut_behind_a_roll_costs_what_was_not_synced(lost: int, tmp_path: Path) -> None:
+    log = filled(tmp_path, 20, segment_bytes=1_000)
+    sync_segments(log.take_unsynced(), os.fdatasync)
+    torn = log.active
+    while log.active is torn:
+        add(log, [(b"key", b"value %010d" % log.end)])
+    log.abandon()
+    os.truncate(torn.path, torn.path.stat().st_size - lost)
+    with capture_logs() as lines:
+        log = opened(tmp_path, segment_bytes=1_000)
+    aside = tmp_path / f"{torn.next_offset:020d}.unsynced"
+    assert {"event": "unsynced_segment_set_aside", "log_level": "error", "file": str(aside), "bytes": 51} in lines
+    assert log.end == torn.next_offset - 1
+    assert values(log) == [b"value %010d" % number for number in range(log.end)]
+    add(log, [(b"key", b"after")])
+    log.abandon()
+    log = opened(tmp_path, segment_bytes=1_000)
+    assert values(log)[-1] == b"after"
+    log.close()
+
+
+def test_a_sealed_segment_that_was_synced_may_not_be_torn(tmp_path: Path) -> None:
+    filled(tmp_path, 200).close()
+    files = sorted(tmp_path.glob("*.log"))
+    os.truncate(files[1], files[1].stat().st_size - 3)
+    with pytest.raises(BrokerError, match=str(files[1])) as refusal:
+        opened(tmp_path)
+    assert refusal.value.code == "LOG_CORRUPT"
+    assert not list(tmp_path.glob("*.unsynced"))
 
 
 def test_retention_drops_the_oldest_segments_and_keeps_offsets(tmp_path: Path) -> None:
