@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from streaming.adapters.feed import FeedError
 from streaming.adapters.feed_rows import KNOWN_COLUMNS, SAMPLE_CHARS, Rows, Texts, check_columns, to_rows
+from streaming.adapters.feed_time import event_clock
 from trading.market.batches import Array
 from trading.messages import Reject
 
@@ -79,7 +80,7 @@ class _Cursor:
                 return False
             self._rows = chunk.rows
             self._rejects += chunk.rejects
-            self.key = np.maximum(np.maximum.accumulate(chunk.rows.ts_ns), self._newest)
+            self.key = event_clock(chunk.rows.ts_ns, self._newest)
             if len(self.key):
                 self._newest = int(self.key[-1])
         return True

@@ -1,12 +1,12 @@
 """Replay of tick files at real speed, N times as fast, or as fast as possible.
 
 The frames are a pure function of the files and the speed, so a replay that was killed goes on where it stopped. The
-clock is the newest event time so far; it never reads the wall clock except to wait.
+clock is that of the events; the wall clock is read only to wait.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from streaming.adapters.feed import Closing
 from streaming.adapters.feed_files import Chunk, count_rows, find_files, read_files
 from streaming.adapters.feed_rows import Rows, Texts
+from streaming.adapters.feed_time import WITNESSES, event_clock
 from streaming.settings import FeedSettings
 from trading.ids import digest
 from trading.market.batches import Array
@@ -37,23 +38,30 @@ class Framer:
     def add(self, rows: Rows) -> Iterator[tuple[Rows, int]]:
         """Yield the frames that are certain to be complete, each with its clock; keep the rest."""
         rows = Rows.concat([self._rest, rows]) if len(self._rest) else rows
-        if not len(rows):
-            return
-        key, starts = self._cut(rows)
-        for begin, end in pairwise(starts):
-            yield from self._frame(rows, key, int(begin), int(end))
-        self._rest = rows.take(slice(int(starts[-1]), None))
+        # The clock at a row, and so the end of a frame, depends on the rows behind it.
+        self._rest = yield from self._frames(rows, len(rows) - WITNESSES)
 
     def rest(self) -> Iterator[tuple[Rows, int]]:
         """Yield what is left at the end of the input."""
-        if len(self._rest):
-            key, _ = self._cut(self._rest)
-            yield from self._frame(self._rest, key, 0, len(self._rest))
-            self._rest = Rows.empty()
+        rows = self._rest
+        self._rest = yield from self._frames(rows, len(rows))
+
+    def _frames(self, rows: Rows, certain: int) -> Generator[tuple[Rows, int], None, Rows]:
+        """Yield the frames that end at row `certain` or before; return the rows behind them."""
+        if certain <= 0:
+            return rows
+        key, starts = self._cut(rows)
+        done = 0
+        for begin, end in pairwise([*starts.tolist(), len(rows)]):
+            if end > certain:
+                break
+            yield from self._frame(rows, key, begin, end)
+            done = end
+        return rows.take(slice(done, None))
 
     def _cut(self, rows: Rows) -> tuple[Array, Array]:
         """Return the newest time so far for each row, and the first row of each frame."""
-        key = np.maximum(np.maximum.accumulate(rows.ts_ns), self._newest)
+        key = event_clock(rows.ts_ns, self._newest)
         if self._first is None:
             self._first = int(key[0])
         breaks = np.zeros(1, np.int64)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from streaming.adapters.feed import FeedError
 from streaming.adapters.feed_replay import SECOND_NS, Framer, ReplayFeed
 from streaming.adapters.feed_rows import Rows
+from streaming.adapters.feed_time import LEAP_NS
 from streaming.settings import FeedSettings
 from tests.streaming.adapters.frames import batches, payloads
 from tests.streaming.adapters.tick_files import trades, write
@@ -112,20 +113,35 @@ async def test_a_closed_replay_ends_without_eof(tmp_path: Path) -> None:
     assert await payloads(replay) == []
 
 
+@pytest.mark.parametrize("speed", [0, 20.0])
+async def test_one_wild_time_does_not_move_the_clock(tmp_path: Path, speed: float) -> None:
+    file = write(trades(950), tmp_path / "day.csv")
+    last = (await batches(feed(file, speed)))[-1].clock_ns
+    lines = file.read_text().splitlines()
+    lines[450] = lines[450].replace("2013-", "2113-")
+    file.write_text("\n".join(lines))
+    frames = await batches(feed(file, speed))
+    assert sum(map(len, frames)) == 950
+    assert max(frame.ts_ns.max(initial=0) for frame in frames) > last + 36_000 * 86_400 * SECOND_NS
+    assert [frame.clock_ns for frame in frames][-1] == last
+
+
 @given(
-    steps=st.lists(st.integers(-3, 40), min_size=1, max_size=60),
+    steps=st.lists(st.integers(-3, 40) | st.sampled_from([2, -2]).map(LEAP_NS.__mul__), min_size=1, max_size=60),
     cuts=st.lists(st.integers(1, 20), max_size=8),
     batch_rows=st.integers(1, 12),
-    linger=st.sampled_from([0, 7, 25]),
+    linger=st.sampled_from([0, 7, 25, LEAP_NS]),
 )
 def test_frames_do_not_depend_on_how_the_rows_arrive(
     steps: list[int], cuts: list[int], batch_rows: int, linger: int
 ) -> None:
     rows = rows_at(np.cumsum(steps).tolist())
-    whole = Framer(batch_rows, linger, 2 * linger)
+    # Without the beats of a silence that would be long in so fine a pace.
+    beat = 2 * linger if linger == LEAP_NS or max(map(abs, steps)) < LEAP_NS else 0
+    whole = Framer(batch_rows, linger, beat)
     expected = [*whole.add(rows), *whole.rest()]
     parts: list[tuple[Rows, int]] = []
-    framer, at = Framer(batch_rows, linger, 2 * linger), 0
+    framer, at = Framer(batch_rows, linger, beat), 0
     for cut in [*cuts, len(rows)]:
         parts.extend(framer.add(rows.take(slice(at, at + cut))))
         at += cut
