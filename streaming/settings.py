@@ -193,6 +193,13 @@ class DagsterSettings(Section):
     port: Port = 3000
 
 
+class UpSettings(Section):
+    """Where `trade up` serves health and metrics of itself and of its children."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8320
+
+
 class Settings(BaseSettings):
     """Everything a process is told at start."""
 
@@ -214,6 +221,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     start: StartSettings = StartSettings()
     dagster: DagsterSettings = DagsterSettings()
+    up: UpSettings = UpSettings()
     instruments: tuple[dict[str, Any], ...] = ()
 
     @classmethod

@@ -24,6 +24,7 @@ class Plan:
     worker: Command
     dagster: tuple[Command, ...]
     http: tuple[str, int]
+    up: tuple[str, int]
     dagster_url: str | None
 
     @property
@@ -31,6 +32,7 @@ class Plan:
         """Return name -> URL of what a person may open."""
         base = f"http://{self.http[0]}:{self.http[1]}"
         pages = {"status": f"{base}/status", "health": f"{base}/health/ready", "metrics": f"{base}/metrics"}
+        pages["supervisor"] = f"http://{self.up[0]}:{self.up[1]}/health/ready"
         return {"dagster": f"{self.dagster_url}/asset-groups?{OPEN_GROUPS}"} | pages if self.dagster_url else pages
 
 
@@ -38,6 +40,7 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
     """Decide the ports and the commands; refuse ports that are taken."""
     home = settings.home.absolute()
     http = (settings.http.host, _free_port(settings.http.host, settings.http.port, "http.port"))
+    up = (settings.up.host, _free_port(settings.up.host, settings.up.port, "up.port"))
     env = {
         "TRADE_HOME": str(home),
         "TRADE_FEED__SOURCE": feed,
@@ -50,7 +53,7 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
     streaming = (sys.executable, "-m", "streaming.worker", "--roles", "all", *config_args)
     worker = Command("worker", streaming, env, _log(home, "worker"))
     if not with_dagster:
-        return Plan(settings, home, worker, (), http, None)
+        return Plan(settings, home, worker, (), http, up, None)
     host = settings.dagster.host
     port = _free_port(host, settings.dagster.port, "dagster.port")
     code = ("-m", "orchestration.definitions")
@@ -61,7 +64,7 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
         Command("dagster-webserver", web, env, _log(home, "dagster-webserver")),
         Command("dagster-daemon", daemon, env, _log(home, "dagster-daemon")),
     )
-    return Plan(settings, home, worker, dagster, http, f"http://{host}:{port}")
+    return Plan(settings, home, worker, dagster, http, up, f"http://{host}:{port}")
 
 
 def prepare_dagster_home(home: Path) -> Path:

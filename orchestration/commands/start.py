@@ -31,6 +31,9 @@ def run(options: Options) -> int:
         raise CommandError("CONFIG_REFUSED", "--report needs --for", "for example --for 60", exit_code=EXIT_CONFIG)
     asked = {"TRADE_FEED__SOURCE": options.feed, "TRADE_BROKER": options.broker}
     settings = configuration.read(options.config, {name: value for name, value in asked.items() if value is not None})
+    if options.for_s is not None:
+        # Nobody watches a run with an end, and another platform may have the port.
+        settings = settings.model_copy(update={"up": settings.up.model_copy(update={"port": 0})})
     home = settings.home.absolute()
     source = configuration.feed_source(settings.feed.source)
     with_dagster = options.for_s is None if options.dagster is None else options.dagster

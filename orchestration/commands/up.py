@@ -9,14 +9,19 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
+from orchestration.commands import dagster_health
 from orchestration.commands import page as pages
 from orchestration.commands.account import last_words
 from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, CommandError, home_in_use
 from orchestration.commands.plan import Plan, prepare_dagster_home
+from orchestration.commands.pulse import Probe, Pulse, Sight
 from orchestration.commands.view import View
+from orchestration.gate.site import KEYS_FILE
 from orchestration.processes import Crash, RestartBudget, Supervised
 
 TURN_S = 0.1
@@ -24,6 +29,8 @@ REFRESH_S = 0.5
 # Above the bound of the worker itself (60 s to drain, 10 s to stop): this one only ends a worker that hangs.
 WORKER_GRACE_S = 90.0
 DAGSTER_GRACE_S = 15.0
+# It needs 20 s on an idle machine; after this long a person is told what it waits for.
+DAGSTER_START_S = 120.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,10 +81,14 @@ class Platform:
         self._dagster = [Supervised(command, RestartBudget()) for command in plan.dagster]
         self._exit_code = 0
         self._page: pages.Page | None = None
+        self._pulse = Pulse(*plan.up, self._sights, self._probes())
+        self._dagster_ready: bool | None = None
+        self._began_s = time.monotonic()
 
     def run(self, for_s: float | None) -> Outcome:
         """Run until asked to stop, until `for_s` is over or the feed has ended, or until the worker stays down."""
         began = time.monotonic()
+        self._pulse.start()
         try:
             self._start()
             self._watch(None if for_s is None else began + for_s)
@@ -86,6 +97,7 @@ class Platform:
             self._stop_worker()
             run_s = time.monotonic() - began
             self._stop_dagster()
+            self._pulse.stop()
         return Outcome(self._exit_code, run_s, self._worker.restarts, pid)
 
     def _start(self) -> None:
@@ -94,6 +106,10 @@ class Platform:
         for process in (self._worker, *self._dagster):
             process.start()
         self._view.addresses(self._plan.addresses)
+        host, port = self._plan.http
+        self._view.note(
+            f"orders   http://{host}:{port} for Alpaca's clients, with the keys in {self._plan.home / KEYS_FILE}"
+        )
 
     def _watch(self, until: float | None) -> None:
         refresh_at = 0.0
@@ -106,11 +122,33 @@ class Platform:
                 refresh_at = time.monotonic() + REFRESH_S
                 self._page = pages.fetch(*self._plan.http)
                 self._view.refresh(self._page)
+                self._tell_of_dagster(time.monotonic() - self._began_s)
                 if until is not None and self._page is not None and self._page.ended:
                     return
             if until is not None and time.monotonic() >= until:
                 return
             time.sleep(TURN_S)
+
+    def _sights(self) -> list[Sight]:
+        return [Sight(each.command.name, each.pid, each.restarts) for each in (self._worker, *self._dagster)]
+
+    def _probes(self) -> dict[str, Probe]:
+        parts = urlsplit(self._plan.dagster_url or "")
+        probes: dict[str, Probe] = {self._plan.worker.name: partial(_worker_reasons, *self._plan.http)}
+        if self._dagster:
+            probes[self._plan.dagster[0].name] = partial(dagster_health.reasons, parts.hostname or "", parts.port or 0)
+        return probes
+
+    def _tell_of_dagster(self, up_s: float) -> None:
+        """Say once that Dagster is ready or does not get ready, and later whenever that changes."""
+        if not self._dagster:
+            return
+        late = self._pulse.reasons(self._dagster[0].command.name)
+        if self._dagster_ready is None and late and up_s < DAGSTER_START_S:
+            return
+        if self._dagster_ready != (not late):
+            self._dagster_ready = not late
+            self._view.note(f"Dagster is not ready: {'; '.join(late)}" if late else "Dagster is ready")
 
     def _answer(self, crash: Crash, is_worker: bool) -> None:
         name = crash.child.command.name
@@ -139,6 +177,11 @@ class Platform:
             process.ask()
         for process in self._dagster:
             process.stop(DAGSTER_GRACE_S, self._requests.second)
+
+
+def _worker_reasons(host: str, port: int) -> list[str]:
+    page = pages.fetch(host, port)
+    return [] if page is not None and page.state == "ready" else [page.state if page is not None else "no answer"]
 
 
 @contextlib.contextmanager

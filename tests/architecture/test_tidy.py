@@ -92,7 +92,8 @@ def test_the_root_is_tidy() -> None:
 
 def test_figures_in_deploy_and_readme_are_the_defaults() -> None:
     defaults = Settings.model_construct()
-    assert f"127.0.0.1:{defaults.http.port}" in (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+    scraped = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+    assert all(f"127.0.0.1:{port}" in scraped for port in (defaults.http.port, defaults.up.port))
     assert f"127.0.0.1:{defaults.dagster.port}/asset-groups" in (ROOT / "README.md").read_text()
 
 

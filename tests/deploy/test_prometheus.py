@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestration.commands.pulse import Sight
+from orchestration.commands.pulse import metrics as children
 from streaming.adapters.telemetry import HISTOGRAMS, Metrics
 from tests.conftest import ROOT
 
@@ -58,7 +60,7 @@ def exported() -> set[str]:
     observe = metrics.observer("sink-ticks")
     for name in HISTOGRAMS:
         observe(name, 0.001)
-    page = metrics.render().decode()
+    page = metrics.render().decode() + children([Sight("worker", None, 0)], lambda _: ())
     return {re.split(r"[{ ]", line, maxsplit=1)[0] for line in page.splitlines() if not line.startswith("#")}
 
 

@@ -7,11 +7,13 @@ import pytest
 
 from orchestration.commands.failure import CommandError
 from orchestration.commands.plan import Plan, make, prepare_dagster_home
-from streaming.settings import DagsterSettings, HttpSettings, Settings
+from streaming.settings import DagsterSettings, HttpSettings, Settings, UpSettings
 
 
-def decide(home: Path, *, dagster: bool, http: int = 0, web: int = 0) -> Plan:
-    settings = Settings(home=home, http=HttpSettings(port=http), dagster=DagsterSettings(port=web))
+def decide(home: Path, *, dagster: bool, http: int = 0, web: int = 0, up: int = 0) -> Plan:
+    settings = Settings(
+        home=home, http=HttpSettings(port=http), dagster=DagsterSettings(port=web), up=UpSettings(port=up)
+    )
     return make(settings, None, "sim", "log://", dagster)
 
 
@@ -21,7 +23,7 @@ def test_port_0_becomes_a_real_port_that_the_worker_is_told(tmp_path: Path) -> N
     assert plan.worker.env["TRADE_HTTP__PORT"] == str(plan.http[1])
     assert plan.worker.env["TRADE_HOME"] == str(tmp_path)
     assert plan.dagster == ()
-    assert set(plan.addresses) == {"status", "health", "metrics"}
+    assert set(plan.addresses) == {"status", "health", "metrics", "supervisor"}
 
 
 def test_dagster_listens_on_loopback_and_shares_the_home(tmp_path: Path) -> None:
@@ -32,13 +34,13 @@ def test_dagster_listens_on_loopback_and_shares_the_home(tmp_path: Path) -> None
     assert plan.addresses["dagster"].partition("?")[0].endswith("/asset-groups")
 
 
-@pytest.mark.parametrize("key", ["http", "web"])
+@pytest.mark.parametrize("key", ["http", "web", "up"])
 def test_a_taken_port_is_refused_by_its_setting(tmp_path: Path, key: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(CommandError, match=f"port {port} .*{'http' if key == 'http' else 'dagster'}.port"):
+        with pytest.raises(CommandError, match=f"port {port} .*{'dagster' if key == 'web' else key}.port"):
             decide(tmp_path, dagster=True, **{key: port})
 
 

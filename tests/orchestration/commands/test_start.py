@@ -24,6 +24,7 @@ def test_while_it_runs_its_address_is_known_and_the_folder_is_held(
     monkeypatch.setenv("TRADE_HOME", str(tmp_path))
     monkeypatch.setenv("TRADE_HTTP__PORT", "0")
     monkeypatch.setenv("TRADE_DAGSTER__PORT", "0")
+    monkeypatch.setenv("TRADE_UP__PORT", "0")
     seen: list[Plan] = []
 
     def look(plan: Plan, view: View, for_s: float | None) -> up.Outcome:

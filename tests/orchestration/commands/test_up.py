@@ -51,7 +51,8 @@ def fake(name: str, home: Path, port: int, what: str, *rest: str) -> Command:
 
 
 def plan(home: Path, port: int, what: str, *rest: str, dagster: tuple[Command, ...] = ()) -> Plan:
-    return Plan(Settings(home=home), home, fake("worker", home, port, what, *rest), dagster, ("127.0.0.1", port), None)
+    worker = fake("worker", home, port, what, *rest)
+    return Plan(Settings(home=home), home, worker, dagster, ("127.0.0.1", port), ("127.0.0.1", 0), None)
 
 
 def test_a_run_with_an_end_stops_when_the_feed_is_drained(tmp_path: Path, free_port: int) -> None:
@@ -72,8 +73,9 @@ def test_a_crash_is_named_with_its_reason_and_the_worker_is_started_again(tmp_pa
     view = Recorder()
     outcome = up.run(plan(tmp_path, free_port, "crash-once", str(tmp_path / "mark")), view, for_s=600.0)
     assert (outcome.exit_code, outcome.restarts) == (0, 1)
-    assert "worker ended with exit code 3" in view.notes[0]
-    assert "starting it again" in view.notes[0]
+    crash = view.notes[1]
+    assert "worker ended with exit code 3" in crash
+    assert "starting it again" in crash
 
 
 def test_a_worker_that_crashes_too_often_stops_everything(
@@ -93,7 +95,8 @@ def test_a_refused_configuration_is_not_tried_again(tmp_path: Path, free_port: i
     view = Recorder()
     outcome = up.run(plan(tmp_path, free_port, "config"), view, for_s=None)
     assert outcome.exit_code == 78
-    assert "feed.rate: must be above 0" in view.notes[0]
+    assert "keys.json" in view.notes[0]
+    assert "feed.rate: must be above 0" in view.notes[1]
 
 
 def test_dagster_may_stay_down_without_ending_market_data(
@@ -106,6 +109,17 @@ def test_dagster_may_stay_down_without_ending_market_data(
     outcome = up.run(plan(tmp_path, free_port, "ready", dagster=(broken,)), view, for_s=5.0)
     assert outcome.exit_code == 0
     assert any("market data goes on without it" in note for note in view.notes)
+
+
+def test_a_dagster_that_does_not_get_ready_is_told_of(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "DAGSTER_START_S", 0.0)
+    monkeypatch.setattr(up, "prepare_dagster_home", lambda home: home)
+    view = Recorder()
+    web = fake("dagster-webserver", tmp_path, 0, "ready")
+    up.run(plan(tmp_path, free_port, "ready", dagster=(web,)), view, for_s=1.5)
+    assert any(note.startswith("Dagster is not ready: ") for note in view.notes)
 
 
 def driver(tmp_path: Path, port: int, what: str, file: Path) -> "subprocess.Popen[str]":
