@@ -131,13 +131,15 @@ class PaperAdapter:
         return {**self._counts, "orders": len(self._venue.orders), "connected": self.connected, "drops": self.drops}
 
     def on_ticks(self, batch: TickBatch) -> list[VenueReport]:
-        """Take ticks; of instruments without orders only the newest quote."""
+        """Take ticks; of instruments without orders only the newest quote and trade."""
         names, codes = batch.instrument
         used = self._venue.watched()
         usable = (batch.flags & UNUSABLE) == 0
         usable &= np.isin(codes, [code for code, name in enumerate(names) if self._venue.instruments.get(name)])
-        quotes = np.flatnonzero(usable & (batch.kind == QUOTE))
-        rows = set(dict(zip(codes[quotes].tolist(), quotes.tolist(), strict=True)).values())
+        rows: set[int] = set()
+        for kind in (batch.kind == QUOTE, batch.kind != QUOTE):
+            chosen = np.flatnonzero(usable & kind)
+            rows |= set(dict(zip(codes[chosen].tolist(), chosen.tolist(), strict=True)).values())
         watched = [code for code, name in enumerate(names) if name in used]
         if watched:
             rows |= set(np.flatnonzero(usable & np.isin(codes, watched)).tolist())
@@ -180,7 +182,10 @@ class PaperAdapter:
             bid_qty, ask_qty = _amount(batch.bid_qty, row) or 0, _amount(batch.ask_qty, row) or 0
             return self._venue.on_quote(name, ts_ns, bid, bid_qty, ask, ask_qty)
         price, qty = _amount(batch.price, row), _amount(batch.qty, row)
-        return [] if price is None or qty is None else self._venue.on_trade(name, ts_ns, price, qty)
+        if price is None or qty is None:
+            return []
+        self._venue.stand_in(name, price, qty)
+        return self._venue.on_trade(name, ts_ns, price, qty)
 
     def _found(self, request: VenueRequest) -> Outcome:
         order = self._venue.orders.get(request.order)

@@ -62,6 +62,7 @@ class PaperVenue:
         self.orders: dict[str, PaperOrder] = {}
         self.books: dict[str, Book] = {}
         self.shown: dict[str, Shown] = {}
+        self._quoted: set[str] = set()
         self._of_account: dict[str, dict[str, PaperOrder]] = {}
         self._of_instrument: dict[str, int] = {}
         self._heirs: dict[str, list[str]] = {}
@@ -113,8 +114,14 @@ class PaperVenue:
     def on_quote(
         self, instrument: str, ts_ns: int, bid: int | None, bid_qty: int, ask: int | None, ask_qty: int
     ) -> Reports:
-        """Take a quote; return what it fills."""
+        """Take a quote; return what it fills. A quote of one side leaves the other as it was."""
         reports = self.advance(ts_ns)
+        before = self.shown.get(instrument) if instrument in self._quoted else None
+        if before is not None and bid is None:
+            bid, bid_qty = before.bid, before.bid_qty
+        if before is not None and ask is None:
+            ask, ask_qty = before.ask, before.ask_qty
+        self._quoted.add(instrument)
         self.shown[instrument] = Shown(bid, bid_qty, ask, ask_qty)
         book = self.books.get(instrument)
         for order in book.reached(ask, bid) if book else ():
@@ -133,14 +140,19 @@ class PaperVenue:
         for order in book.reached(price, price) if book else ():
             fresh = self._trigger(order, price)
             limit = order.intent.limit_price
-            if fresh:
+            if fresh or limit is None:
                 reports += self._take(order, self.now_ns)
-            elif limit is not None and order.triggered and order.side * (limit - price) >= 0:
+            elif order.triggered and order.side * (limit - price) >= 0:
                 part = min(order.leaves, budget)
                 if part > 0:
                     budget -= part
                     reports.append(self._fill(order, self.now_ns, limit, part, "maker"))
         return reports
+
+    def stand_in(self, instrument: str, price: int, qty: int) -> None:
+        """Let a trade stand for both sides where nothing was ever quoted: it is all that a taker can meet."""
+        if instrument not in self._quoted:
+            self.shown[instrument] = Shown(price, qty, price, qty)
 
     def orders_of(self, account: str) -> list[PaperOrder]:
         """Return the orders of an account, in the order in which they were accepted."""

@@ -163,6 +163,18 @@ async def test_the_view_leaves_what_is_on_its_way_and_what_is_replaced_open() ->
     assert ([order.order for order in view.orders], oid() in view.on_their_way) == ([oid("c2")], True)
 
 
+async def test_where_nothing_is_quoted_a_market_order_takes_the_trades(bench: Bench) -> None:
+    await bench.ticks(tick(TRADE, 9_900, 4).encode())
+    await bench.venue.send(asked(submit(type="market")), T0)
+    await bench.ticks(tick(TRADE, 9_910, 100).encode())
+    fills = [(report.qty, report.price) for report in bench.said if isinstance(report, VenueFill)]
+    assert fills == [("4", "99"), ("6", "99.1")]
+    # Once there are quotes, trades move nobody's price any more.
+    await bench.ticks(tick(QUOTE, 9_990, 5).encode(), tick(TRADE, 9_900, 100).encode())
+    await bench.venue.send(asked(submit("c2", type="market", qty="5")), T0)
+    assert [report.price for report in bench.said if isinstance(report, VenueFill)][2:] == ["99.92"]
+
+
 async def test_time_alone_expires_an_order(bench: Bench) -> None:
     await bench.venue.send(asked(submit(tif="gtd", expire_ts_ns=T0 + S)), T0)
     bench.clock.advance(T0 + S)

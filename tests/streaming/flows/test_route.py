@@ -135,6 +135,7 @@ async def test_a_lost_cancel_is_sent_again(ring: Ring) -> None:
 
 
 async def test_duplicate_late_and_delayed_executions_count_once(ring: Ring) -> None:
+    await ring.quote(9_990)
     ring.fault(Fault("duplicate"), Fault("late"))
     await ring.say(submit("c1"))
     await ring.trade(9_900, 4)

@@ -80,6 +80,16 @@ def test_a_quote_through_the_limit_fills_at_the_quote() -> None:
     assert (ring.status(), row(ring.state).cost) == (("partially_filled", 4), 4 * 9_850 * 10**7)
 
 
+def test_a_quote_of_one_side_leaves_the_other_as_it_was() -> None:
+    ring = Ring()
+    ring.quote(9_990, 10_010, size=15)
+    ring.send(submit("c1", type="market"))
+    ring.take(ring.venue.on_quote(XYZ.id, ring.now, 9_980, 7, None, 0))
+    ring.send(submit("c2", type="market"))
+    assert (ring.status("c1"), ring.status("c2")) == (("filled", 10), ("partially_filled", 5))
+    assert ring.venue.shown[XYZ.id].bid == 9_980
+
+
 def test_immediate_orders_never_rest() -> None:
     ring = Ring()
     ring.quote(9_890, 9_900, size=4)
