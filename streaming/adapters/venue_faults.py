@@ -24,7 +24,7 @@ class Fault:
     """One fault. It hits `times` requests or reports of one order, or of any when `order` is empty.
 
     `drop_before` loses a request of this `verb`, `drop_after` its answer; `delay` holds a report back for `delay_ns`;
-    `duplicate` says an execution twice; `late` says it after the answer to a cancel.
+    `duplicate` says an execution twice; `late` says it after the answer to a cancel or a replacement.
     """
 
     kind: FaultKind
@@ -69,7 +69,7 @@ class FaultScript:
                 if self._hit("duplicate", report.order):
                     said.append(report)
             said.append(report)
-            if isinstance(report, VenueCanceled | VenueExpired | VenueRejected):
+            if isinstance(report, VenueCanceled | VenueExpired | VenueRejected | VenueReplaced):
                 said += [late for late in self._late if late.order == report.order]
                 self._late = [late for late in self._late if late.order != report.order]
         due = [report for at_ns, report in self._delayed if at_ns <= now_ns]

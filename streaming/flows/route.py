@@ -32,7 +32,7 @@ from trading.commands import CancelAll
 from trading.routing.models import FixedLatency, Models, Participation, PpmFee, TickSlippage
 from trading.routing.modes import Caps, Gateway
 from trading.routing.paper import PaperVenue
-from trading.routing.plan import RETRIES, Denied, Unknown, VenueRequest, report_of
+from trading.routing.plan import RETRIES, Denied, Rejected, Unknown, VenueRequest, report_of
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS
 
 MakeVenue = Callable[[FlowContext, Clock], Awaitable[Venue]]
@@ -240,6 +240,9 @@ class RouteLane:
         outcome = await self._venue.send(request, self._clock.now_ns())
         if outcome is None:
             return
+        if attempt and request.verb == "cancel" and isinstance(outcome, Rejected):
+            # The first one, whose answer was lost, may have worked: ask for the order, not for the cancel.
+            outcome, attempt = Unknown("CANCEL_UNCLEAR"), RETRIES["cancel"].attempts
         if isinstance(outcome, Unknown):
             self._counts["unknown"] += 1
             delay_ms = RETRIES[request.verb].delay_ms(attempt + 1)

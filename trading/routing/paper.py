@@ -310,7 +310,10 @@ class PaperVenue:
         self._count += 1
         heappush(self._due, (ts_ns + self.models.latency.latency_ns(order, verb), self._count, action, order))
 
-    def _too_late(self, order: PaperOrder, ts_ns: int) -> VenueRejected:
+    def _too_late(self, order: PaperOrder, ts_ns: int) -> VenueReport:
+        if order.live and order.leaves:
+            # It was cancelled before: the answer may have been lost.
+            return VenueCanceled(**self._about(order, ts_ns))
         return VenueRejected(**self._about(order, ts_ns), request="cancel", code="TOO_LATE")
 
     def _about(self, order: PaperOrder, ts_ns: int) -> About:

@@ -1,6 +1,7 @@
 """The gateway against the pure core and the paper venue: every outcome, every fault, and any number of lives."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from trading.market.flags import SUSPICIOUS
 from trading.orders.journal import verify
 from trading.orders.snapshot import state_hash
 from trading.routing.models import FixedLatency, Models, Participation
+from trading.routing.plan import Outcome, Rejected, RequestVerb, Unknown, VenueRequest
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL
 
 
@@ -132,6 +134,28 @@ async def test_a_lost_cancel_is_sent_again(ring: Ring) -> None:
     await ring.say(cancel())
     assert ring.status(oid()) == ("pending_cancel", 0)
     await later(ring, "c1", "canceled")
+
+
+async def test_a_cancel_that_is_refused_the_second_time_may_have_worked_the_first(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ring.say(submit())
+    paper = ring.paper
+    answers: list[Outcome] = [Unknown("TIMEOUT"), Rejected("UNKNOWN_ORDER")]
+    send = paper.send
+
+    async def lossy(request: VenueRequest, ts_ns: int) -> Outcome | None:
+        if request.verb != "cancel":
+            return await send(request, ts_ns)
+        if len(answers) == 2:
+            ring.fault(Fault("drop_after", verb="cancel"))
+            await send(request, ts_ns)
+        return answers.pop(0)
+
+    monkeypatch.setattr(paper, "send", lossy)
+    await ring.say(cancel())
+    await later(ring, "c1", "canceled")
+    assert answers == []
 
 
 async def test_duplicate_late_and_delayed_executions_count_once(ring: Ring) -> None:
@@ -295,3 +319,46 @@ async def test_a_venue_that_is_away_mends_nothing(watchful: Ring) -> None:
     await watchful.settle()
     assert watchful.lanes[0].stats()["reconciled"]["no_view"] > 0
     assert mended(watchful) == {}
+
+
+VERBS: tuple[RequestVerb, ...] = ("new", "cancel", "replace", "query")
+DOUBT = {"pending_new", "pending_cancel", "pending_replace", "unknown"}
+FAULTS = [
+    *(Fault("drop_before", verb=verb) for verb in VERBS),
+    *(Fault("drop_after", verb=verb) for verb in VERBS),
+    *(Fault("delay", times=times, delay_ns=S) for times in (1, 3)),
+    *(Fault("duplicate", times=times) for times in (1, 3)),
+    *(Fault("late", times=times) for times in (1, 3)),
+]
+
+
+@pytest.mark.parametrize("first", FAULTS, ids=lambda fault: f"{fault.kind}-{fault.verb}-{fault.times}")
+@pytest.mark.parametrize("second", FAULTS[::3], ids=lambda fault: f"{fault.kind}-{fault.verb}-{fault.times}")
+async def test_two_faults_at_once_lose_and_double_nothing(tmp_path: Path, first: Fault, second: Fault) -> None:
+    """The books of the owner equal what the venue has traded, and no order is left in doubt."""
+    ring = Ring(tmp_path)
+    await ring.start()
+    await ring.quote(9_990)
+    ring.fault(*(dataclasses.replace(fault) for fault in (first, second)))
+    await ring.say(submit("c1"), submit("c2", qty="7"))
+    await ring.trade(9_900, 4)
+    await ring.say(ReplaceOrder(account="a", ts_ns=T0, order=oid("c2"), client_order_id="c3", qty="9"))
+    await ring.say(cancel("c1"))
+    await ring.trade(9_900, 5)
+    for seconds in (2, 4):
+        await ring.quote(9_990, ts_ns=T0 + seconds * S)
+    async with asyncio.timeout(20):
+        while DOUBT & {ring.status(order)[0] for order in ring.state.orders}:
+            await asyncio.sleep(0.02)
+            await ring.settle()
+    said = [decode_command(record.value or b"") for record in ring.broker.records[ORDERS_COMMANDS.name, 0]]
+    traded = {report.trade_id: int(report.qty) for report in said if isinstance(report, VenueFill)}
+    account = ring.state.accounts["a"]
+    assert account.exposure.holdings["XYZ.SIM"].qty == sum(traded.values())
+    assert account.quarantined == 0
+    book = ring.paper._venue.orders
+    assert set(book) == set(account.open)
+    # Only an execution that is still held back may end what is open here.
+    assert not [order for order in book.values() if order.closing and not order.unconfirmed]
+    assert state_hash(ring.refold()) == state_hash(ring.state)
+    await ring.stop()
