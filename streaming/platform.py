@@ -11,7 +11,7 @@ from streaming import topics
 from streaming.adapters.telemetry import Metrics
 from streaming.app import RoleApp
 from streaming.flow import Flow, FlowContext, Service, Source, SourceFlow
-from streaming.settings import ConfigError, Settings
+from streaming.settings import SETTINGS, ConfigError, Settings
 from streaming.status import Board
 from streaming.supervise import CommitWatch, PlatformError
 from streaming.transport.client import BrokerClient, BrokerError
@@ -67,7 +67,7 @@ class Platform:
             specs = await topics.create(self._client, self._settings, extra)
         except BrokerError as error:
             if error.code == "TOPIC_MISMATCH":
-                raise ConfigError("settings", "market", f"{error}; partition counts cannot change") from None
+                raise ConfigError(SETTINGS, topics.setting_of(str(error)), str(error)) from None
             raise PlatformError(error.code, str(error), EXIT_UNAVAILABLE) from error
         self.board.watch(self._client, specs, {flow.role: flow.topic for flow in consuming})
         for flow in consuming:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,8 @@ from trading.instruments import CATALOGUE, Instrument, InstrumentTable
 EXIT_CONFIG = 78
 ENV_PREFIX = "TRADE_"
 ENV_NESTED = "__"
+# Where a refused value is from, until `ConfigError.located` tells.
+SETTINGS = "settings"
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -24,6 +27,20 @@ class ConfigError(Exception):
     def __init__(self, where: str, key: str, rule: str) -> None:
         super().__init__(f"{where}: {key}: {rule}")
         self.where, self.key, self.rule = where, key, rule
+
+    def located(self, path: Path | None, overrides: Mapping[str, str]) -> Self:
+        """Return the error of a value that was refused after it was loaded, with the place that it came from.
+
+        `overrides` names the options of the command line by the key that they win over.
+        """
+        if self.where != SETTINGS:
+            return self
+        if self.key in overrides:
+            return type(self)("command line", overrides[self.key], self.rule)
+        variable = _variable(self.key.split("."))
+        if variable is not None:
+            return type(self)("environment", variable, self.rule)
+        return type(self)(str(path) if path is not None else "defaults", self.key, self.rule)
 
 
 class Section(BaseModel):
@@ -312,12 +329,20 @@ def _config_error(where: str, error: ValidationError) -> ConfigError:
     if not parts and ": " in rule:
         key, _, rule = rule.partition(": ")
         parts = [key]
+    name = _variable(parts)
+    if name is not None:
+        return ConfigError("environment", name, rule)
+    return ConfigError(where, ".".join(parts) or "(root)", rule)
+
+
+def _variable(parts: Sequence[str]) -> str | None:
+    """Return the variable that sets a key or a section that holds it, or None."""
     for length in range(len(parts), 0, -1):
         variable = (ENV_PREFIX + ENV_NESTED.join(parts[:length])).upper()
         name = next((name for name in os.environ if name.upper() == variable), None)
         if name is not None:
-            return ConfigError("environment", name, rule)
-    return ConfigError(where, ".".join(parts) or "(root)", rule)
+            return name
+    return None
 
 
 def _refuse_unknown_variables() -> None:

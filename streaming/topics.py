@@ -18,6 +18,13 @@ def partitions_of(topic: Topic, settings: Settings) -> int:
     return counts[topic.partitions]
 
 
+def setting_of(message: str) -> str:
+    """Return the key of the partition count of the first topic that a message names."""
+    keys = {"raw": "market.raw_partitions", "market": "market.shards", "orders": "orders.partitions"}
+    named = [topic for topic in (*TOPICS, *ORDER_TOPICS) if f"topic {topic.name!r}" in message]
+    return next((keys[topic.partitions] for topic in named if topic.partitions in keys), "broker")
+
+
 def specs(settings: Settings, extra: Iterable[str] = ()) -> list[TopicSpec]:
     """Return the topics of the platform, then those of user flows that it does not know, with one partition each."""
     known = [

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streaming.flow import Flow, FlowContext, Source, SourceFlow
-from streaming.settings import EXIT_CONFIG, ConfigError, FeedSettings, Settings, load
+from streaming.settings import EXIT_CONFIG, SETTINGS, ConfigError, FeedSettings, Settings, load
 
 if TYPE_CHECKING:
     from streaming.api.server import HttpServer
@@ -54,10 +54,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker and return its exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
+    options.config = options.config or (CONFIG_FILE if CONFIG_FILE.exists() else None)
     try:
         settings, flows = _configured(options)
     except ConfigError as error:
-        return _refuse(error)
+        return _refuse(error, options)
     from streaming.adapters.telemetry import start_logging
 
     stop_logging = start_logging(level=options.log_level)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(settings, flows, options.for_s, options.until_drained))
     except ConfigError as error:
-        return _refuse(error)
+        return _refuse(error, options)
     finally:
         stop_logging()
 
@@ -83,8 +84,7 @@ def flows_of(roles: Sequence[str], extra: Sequence[str]) -> list[Flow | SourceFl
 
 
 def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | SourceFlow]]:
-    path = options.config or (CONFIG_FILE if CONFIG_FILE.exists() else None)
-    settings = load(path)
+    settings = load(options.config)
     if options.feed is not None:
         from pydantic import ValidationError
 
@@ -125,7 +125,7 @@ def _ingest(context: FlowContext) -> Source:
     try:
         feed = open_feed(context.settings.feed)
     except FeedError as error:
-        raise ConfigError("settings", "feed.source", f"{error.code}: {error}") from None
+        raise ConfigError(SETTINGS, "feed.source", f"{error.code}: {error}") from None
     return Ingest(context, feed)
 
 
@@ -140,8 +140,9 @@ def _reference(text: str) -> Flow | SourceFlow:
     return flow
 
 
-def _refuse(error: ConfigError) -> int:
-    sys.stderr.write(f"CONFIG_REFUSED {error}\n")
+def _refuse(error: ConfigError, options: argparse.Namespace) -> int:
+    located = error.located(options.config, {} if options.feed is None else {"feed.source": "--feed"})
+    sys.stderr.write(f"CONFIG_REFUSED {located}\n")
     return EXIT_CONFIG
 
 
@@ -186,6 +187,7 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
         board.fail(error.code, str(error))
         _log.critical("failed", code=error.code, message=str(error), exc_info=error.__cause__)
     except ConfigError:
+        code = EXIT_CONFIG
         board.fail("CONFIG_REFUSED", "see the message on stderr")
         raise
     except Exception as error:  # noqa: BLE001 - the status page and the exit code must tell of any failure
@@ -228,7 +230,7 @@ def _bind(settings: Settings) -> "HttpServer":
         return HttpServer(settings.http.host, settings.http.port)
     except OSError as error:
         rule = f"cannot listen on {settings.http.host}:{settings.http.port}: {error.strerror}; set TRADE_HTTP__PORT"
-        raise ConfigError("settings", "http.port", rule) from None
+        raise ConfigError(SETTINGS, "http.port", rule) from None
 
 
 if __name__ == "__main__":

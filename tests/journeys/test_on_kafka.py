@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys import evidence, kills
+from tests.journeys.faults import check_faults
 from tests.kafka_node import KafkaNode
 
 TRADES = "us_equity_trades_20131007.parquet"
@@ -36,6 +37,11 @@ def test_prints_arrive_once_in_spite_of_kills(
     assert evidence.duplicate_rows(home) == 0
     for interval in ("1m", "1h", "1d"):
         assert evidence.bars(home, interval) == evidence.bars_of_file(file, interval), interval
+
+
+@pytest.mark.soak
+async def test_every_fault_of_an_exchange_has_its_code(own_node: KafkaNode, tmp_path: Path) -> None:
+    await check_faults(tmp_path / "home", own_node.url, own_node.url)
 
 
 @pytest.mark.soak

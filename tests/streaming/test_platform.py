@@ -10,7 +10,7 @@ import pytest
 from streaming import lane, platform
 from streaming.flow import Flow, FlowContext, SourceFlow
 from streaming.platform import EXIT_DRAIN, EXIT_UNAVAILABLE, Platform
-from streaming.settings import ConfigError, MarketSettings, Settings
+from streaming.settings import ConfigError, MarketSettings, OrderSettings, Settings
 from streaming.supervise import PlatformError
 from streaming.transport.client import BrokerClient, BrokerError, Record
 from streaming.transport.connect import connect
@@ -166,14 +166,22 @@ async def test_no_broker_is_unavailable(made: Made) -> None:
     assert (caught.value.code, caught.value.exit_code) == ("UNREACHABLE", EXIT_UNAVAILABLE)
 
 
-async def test_another_partition_count_is_a_wrong_setting(made: Made) -> None:
-    one = made(FLOW, market=MarketSettings(shards=2))
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        ("market.shards", {"market": MarketSettings(shards=3)}),
+        ("market.raw_partitions", {"market": MarketSettings(raw_partitions=3)}),
+        ("orders.partitions", {"orders": OrderSettings(partitions=3)}),
+    ],
+)
+async def test_another_partition_count_is_a_wrong_setting(made: Made, key: str, changed: dict[str, Any]) -> None:
+    one = made(FLOW)
     await one.start()
     await one.stop()
-    other = made(FLOW, market=MarketSettings(shards=3))
-    with pytest.raises(ConfigError, match="partition counts cannot change") as caught:
+    other = made(FLOW, **changed)
+    with pytest.raises(ConfigError, match="Partition counts cannot change") as caught:
         await other.start()
-    assert caught.value.key == "market"
+    assert caught.value.key == key
 
 
 async def test_not_ready_while_a_state_is_opened(made: Made) -> None:

@@ -133,7 +133,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
         with WorkerProcess(tmp_path, env={"TRADE_HTTP__PORT": port}) as worker:
             code, errors = worker.end()
     assert code == 78
-    assert "http.port" in errors
+    assert errors.startswith("CONFIG_REFUSED environment: TRADE_HTTP__PORT: cannot listen on")
     assert port in errors
     assert "Traceback" not in errors
 
@@ -159,7 +159,13 @@ def test_a_feed_that_does_not_exist_is_exit_78(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path, "ingest", "--feed", f"replay:{tmp_path}/none.parquet") as worker:
         code, errors = worker.end()
     assert (code, errors.count("CONFIG_REFUSED")) == (78, 1)
-    assert "FEED_FILE_MISSING" in errors
+    assert "CONFIG_REFUSED command line: --feed: FEED_FILE_MISSING" in errors
+    assert '"exit_code": 78' in errors
+    (tmp_path / "trade.toml").write_text('[feed]\nsource = "replay:none.parquet"\n')
+    with WorkerProcess(tmp_path, "ingest") as worker:
+        code, errors = worker.end()
+    assert code == 78
+    assert "CONFIG_REFUSED trade.toml: feed.source: FEED_FILE_MISSING" in errors
 
 
 def test_flows_by_name_and_by_reference() -> None:
