@@ -50,10 +50,12 @@ class FakeDesk:
         return await self._execute(self.partition_of(command.account), command, cause)
 
     async def execute_everywhere(self, command: AnyCommand, cause: str) -> list[Answer]:
-        """Decide in every partition."""
-        for partition in range(self.partitions):
+        """Decide in every partition, those that are owned elsewhere too; then refuse if one cannot answer."""
+        ready = [partition for partition in range(self.partitions) if partition not in self.unready]
+        answers = [await self._apply(partition, command, cause) for partition in ready]
+        for partition in self.unready:
             self._check(partition)
-        return [await self._execute(partition, command, cause) for partition in range(self.partitions)]
+        return answers
 
     async def read(self, account: str, view: Callable[[State], T]) -> T:
         """Return a view of the state."""
@@ -84,6 +86,9 @@ class FakeDesk:
 
     async def _execute(self, partition: int, command: AnyCommand, cause: str) -> Answer:
         self._check(partition)
+        return await self._apply(partition, command, cause)
+
+    async def _apply(self, partition: int, command: AnyCommand, cause: str) -> Answer:
         applied = apply(self.states[partition], command, cause, self.ts_ns, self.market)
         for _, payload in applied.records:
             offset = len(self.journal[partition])

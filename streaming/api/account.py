@@ -59,20 +59,6 @@ class Account(msgspec.Struct, frozen=True):
     created_at: str
 
 
-class Configurations(msgspec.Struct, frozen=True):
-    """The configuration of an account. It follows the limits in force, which /v1/limits changes."""
-
-    dtbp_check: Literal["both"]
-    fractional_trading: bool
-    max_margin_multiplier: str
-    no_shorting: bool
-    pdt_check: Literal["both"]
-    suspend_trade: bool
-    trade_confirm_email: Literal["none"]
-    ptp_no_exception_entry: bool
-    max_options_trading_level: None
-
-
 class Clock(msgspec.Struct, frozen=True):
     """The market clock of US equities, by the desk's time."""
 
@@ -111,7 +97,7 @@ class Asset(msgspec.Struct, frozen=True, rename={"class_": "class"}):
 
 
 class Portfolio(msgspec.Struct, frozen=True):
-    """Equity over time: one point for each step in which it was measured."""
+    """Equity over time: one point for each step in which it was measured. Profit is since the start of the stretch."""
 
     timestamp: list[int]
     equity: list[float]
@@ -194,23 +180,11 @@ async def account(call: Call) -> Account:
             trading_blocked=blocked or found.limits is None,
             transfers_blocked=False,
             account_blocked=False,
-            trade_suspended_by_user=False,
+            trade_suspended_by_user=state.controls.mode_of("account", name, "") == "halted",
             created_at=times.to_text(found.opened_ts_ns),
         )
 
     return await call.services.desk.read(name, look)
-
-
-async def configurations(call: Call) -> Configurations:
-    """Return the configuration of the account."""
-
-    def look(state: State) -> Configurations:
-        limits = _account(state, call.key.account).limits
-        multiple = "1" if limits is None else to_text(10_000 * 100 // limits.body.margin_bps, 2)
-        shorting = limits is not None and limits.body.short_allowed
-        return Configurations("both", True, multiple, not shorting, "both", state.controls.killed, "none", False, None)
-
-    return await call.services.desk.read(call.key.account, look)
 
 
 async def clock(call: Call) -> Clock:
@@ -288,15 +262,17 @@ async def portfolio(call: Call) -> Portfolio:
         raise ApiError(
             422, "RANGE_TOO_LONG", f"more than {MAX_POINTS} points: ask for a coarser timeframe", "timeframe"
         )
-    base = history.cash_moved(name, start_ns)
-    gains = [equity - history.cash_moved(name, ts_ns + step_ns) for ts_ns, equity in newest.items()]
-    deposited = history.cash_moved(name, end_ns + 1)
+    before = history.equity(name, 0, start_ns)
+    # An account that began within the stretch is measured against what was paid in.
+    base, paid = (before[-1][1], history.cash_moved(name, start_ns)) if before else (0, 0)
+    gains = [equity - base - history.cash_moved(name, ts_ns + step_ns) + paid for ts_ns, equity in newest.items()]
+    basis = base or history.cash_moved(name, end_ns + 1)
     return Portfolio(
         [ts_ns // 10**9 for ts_ns in newest],
         [_number(equity) for equity in newest.values()],
         [_number(gain) for gain in gains],
-        [round(gain / deposited, 6) if deposited > 0 else 0.0 for gain in gains],
-        _number(base),
+        [round(gain / basis, 9) if basis > 0 else 0.0 for gain in gains],
+        _number(basis),
         query.timeframe,
     )
 
@@ -339,15 +315,6 @@ def _number(amount: int) -> float:
 
 OPERATIONS = (
     Operation("GET", "/v2/account", "Get the account", "read", account, Account, errors=(404, 503)),
-    Operation(
-        "GET",
-        "/v2/account/configurations",
-        "Get the configuration of the account",
-        "read",
-        configurations,
-        Configurations,
-        errors=(404, 503),
-    ),
     Operation(
         "GET",
         "/v2/account/portfolio/history",

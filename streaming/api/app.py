@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streaming.api import account, controls, evidence, orders, positions, what_if
+from streaming.api import account, activities, configuration, controls, evidence, orders, positions, what_if
 from streaming.api.errors import ApiError
 from streaming.api.history import History
 from streaming.api.keys import KeyRing
@@ -26,6 +26,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *orders.OPERATIONS,
     *positions.OPERATIONS,
     *account.OPERATIONS,
+    *configuration.OPERATIONS,
+    *activities.OPERATIONS,
     *what_if.OPERATIONS,
     *controls.OPERATIONS,
     *evidence.OPERATIONS,

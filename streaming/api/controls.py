@@ -8,6 +8,7 @@ from msgspec import Meta
 from streaming.api import times
 from streaming.api.errors import ApiError, of_refusal
 from streaming.api.operations import Call, Operation
+from streaming.owner.desk import NotOwner, NotReady
 from trading.commands import Kill, LimitsBody, Revive, SetLimits, SetMode, TradingMode
 from trading.events import AnyEvent, CommandRefused, OrderMoved
 from trading.orders.state import State
@@ -114,7 +115,7 @@ async def revive(call: Call) -> KillState:
 async def kill_state(call: Call) -> KillState:
     """Tell whether the kill switch is pulled."""
     desk = call.services.desk
-    states = [await desk.read_partition(number, _controls) for number in range(desk.partitions)]
+    states = [await _switch(call, number) for number in range(desk.partitions)]
     pulled = [by for on, by in states if on]
     return KillState(bool(pulled), pulled[0] if pulled else "", desk.partitions)
 
@@ -193,6 +194,15 @@ def _account(call: Call, named: str | None) -> str:
 def _version(state: State, account: str) -> int:
     found = state.accounts.get(account)
     return 0 if found is None or found.limits is None else found.limits.version
+
+
+async def _switch(call: Call, number: int) -> tuple[bool, str]:
+    try:
+        return await call.services.desk.read_partition(number, _controls)
+    except (NotOwner, NotReady):
+        # Another process has the partition: the journal tells what is in force there.
+        await call.services.history.catch_up(number)
+        return call.services.history.killed(number)
 
 
 def _controls(state: State) -> tuple[bool, str]:

@@ -13,6 +13,7 @@ from streaming.api.operations import Call, Operation
 from streaming.api.orders import path_order
 from streaming.api.symbols import as_uuid
 from streaming.owner.recovery import JournalReader
+from trading.amounts import to_text
 from trading.codec import CodecError
 from trading.commands import LimitsBody
 from trading.events import OrderAccepted, OrderRefused, RiskInputs
@@ -22,7 +23,10 @@ VERIFY_RECORDS = 1_000
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One journal record that speaks of the order. `command` is what came by the command topic, as it came."""
+    """One journal record that speaks of the order.
+
+    `command` is what came by the command topic, venue reports too, as it came; of an order by HTTP, what is on record.
+    """
 
     partition: int
     offset: int
@@ -112,7 +116,7 @@ async def why(call: Call) -> Why:
                 outcome = "pending_new"
             elif isinstance(event, OrderRefused):
                 client_id, outcome = event.client_order_id, event.code
-        steps.append(_step(place, payload, record, await _command(call, record.cause)))
+        steps.append(_step(place, payload, record, await _command(call, record, order)))
     if not client_id:
         raise ApiError(404, "ORDER_UNKNOWN", "order not found")
     seen = None
@@ -181,15 +185,36 @@ def _step(place: Place, payload: bytes, record: Record, command: dict[str, Any] 
     )
 
 
-async def _command(call: Call, cause: str) -> dict[str, Any] | None:
-    parts = cause.split(":")
+async def _command(call: Call, record: Record, order: str) -> dict[str, Any] | None:
+    parts = record.cause.split(":")
     if len(parts) != 3 or not parts[1].isdigit() or not parts[2].partition("/")[0].isdigit():
-        return None
+        accepted = (each for each in record.events if isinstance(each, OrderAccepted) and each.order == order)
+        return next(map(_asked, accepted), None)
     payload = await call.services.history.command(parts[0], Place(int(parts[1]), int(parts[2].partition("/")[0])))
     if payload is None:
         return None
     found: dict[str, Any] = msgspec.json.decode(payload)
     return found
+
+
+def _asked(event: OrderAccepted) -> dict[str, Any]:
+    price, qty = event.price_scale, event.qty_scale
+    asked = {
+        "kind": "replace" if event.replaces else "submit",
+        "account": event.account,
+        "client_order_id": event.client_order_id,
+        "order": event.replaces or None,
+        "instrument": event.instrument,
+        "side": event.side,
+        "qty": to_text(event.qty, qty),
+        "type": event.type,
+        "tif": event.tif,
+        "limit_price": None if event.limit_price is None else to_text(event.limit_price, price),
+        "stop_price": None if event.stop_price is None else to_text(event.stop_price, price),
+        "expire_ts_ns": event.asked_expire_ts_ns,
+        "strategy": event.strategy or None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 OPERATIONS = (

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from streaming.adapters.telemetry import Metrics
 from streaming.status import Board
+from streaming.transport.client import BrokerError
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
@@ -17,6 +18,7 @@ def make_api(board: Board, metrics: Metrics) -> FastAPI:
     """Return the pages of one worker process."""
     api = FastAPI(title="trade streaming worker", docs_url=None, redoc_url=None, openapi_url=None)
     api.add_exception_handler(HTTPException, _refused)
+    api.add_exception_handler(BrokerError, _unanswered)
     api.add_exception_handler(Exception, _failed)
 
     @api.get("/health/live")
@@ -57,6 +59,12 @@ def _error(status: int, code: str, message: str, **more: Any) -> JSONResponse:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _error(error.status_code, _CODES.get(error.status_code, "REFUSED"), f"{request.url.path}: {error.detail}")
+
+
+async def _unanswered(request: Request, error: Exception) -> Response:
+    """The broker is away, or the process is stopping and has let go of it."""
+    assert isinstance(error, BrokerError)
+    return _error(503, error.code, f"{request.url.path}: {error}")
 
 
 async def _failed(request: Request, _: Exception) -> Response:

@@ -14,20 +14,21 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import structlog
 
-from streaming.api.history_fold import SCHEMA, Fold
+from streaming.api.history_fold import SCHEMA, TABLES, Execution, Fold
 from streaming.owner.recovery import JournalReader
 from streaming.transport.client import BrokerError, Record
 from trading.commands import LimitsBody
 from trading.orders.state import OrderRow
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL
 
-VERSION = 1
+VERSION = 2
 BATCH_RECORDS = 5_000
 POLL_S = 1.0
 RETRY_S = 1.0
 BUSY_S = 5.0
 _rows = msgspec.json.Decoder(OrderRow)
 _limits = msgspec.json.Decoder(LimitsBody)
+_executions = msgspec.json.Decoder(Execution)
 _log = structlog.get_logger("history")
 
 
@@ -179,6 +180,26 @@ class History:
         sql = "SELECT ts_ns, equity FROM equity WHERE account = ? AND ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns"
         return [(row[0], int(row[1])) for row in self._all(sql, account, start_ns, end_ns)]
 
+    def executions(self, wanted: Wanted, beyond: str = "") -> list[Execution]:
+        """Return executions by their time, the ends outside; `beyond` is the id after which to go on."""
+        way, ahead = ("DESC", "<") if wanted.newest_first else ("ASC", ">")
+        clauses, values = ["account = ?"], list[Any]([wanted.account])
+        for clause, value in (("ts_ns > ?", wanted.after_ns), ("ts_ns < ?", wanted.until_ns)):
+            if value is not None:
+                clauses.append(clause)
+                values.append(value)
+        if beyond:
+            # Fixed words and question marks, as above.
+            clauses.append(f"(ts_ns, n) {ahead} (SELECT ts_ns, n FROM fills WHERE id = ? AND account = ?)")  # noqa: S608
+            values += [beyond, wanted.account]
+        sql = f"SELECT row FROM fills WHERE {' AND '.join(clauses)} ORDER BY ts_ns {way}, n {way} LIMIT ?"  # noqa: S608
+        return [_executions.decode(row[0]) for row in self._all(sql, *values, wanted.limit)]
+
+    def killed(self, partition: int) -> tuple[bool, str]:
+        """Return whether the kill switch of a partition is pulled, and by whom it was moved last."""
+        found = self._one("SELECT pulled, actor FROM kills WHERE partition = ?", partition)
+        return (False, "") if found is None else (bool(found[0]), found[1])
+
     def cash_moved(self, account: str, before_ns: int) -> int:
         """Return the cash that was moved in or out until a time, in 1e-9."""
         rows = self._all("SELECT amount FROM flows WHERE account = ? AND ts_ns < ?", account, before_ns)
@@ -206,7 +227,7 @@ class History:
     def _rebuild(self) -> None:
         self._readers.clear()
         with self._db:
-            for table in ("progress", "orders", "steps", "limits", "equity", "flows"):
+            for table in TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
         self._fold = Fold(self._db)
 

@@ -10,11 +10,13 @@ from trading.events import (
     AnyEvent,
     CashMoved,
     CommandRefused,
+    KillChanged,
     LimitsChanged,
     OrderAccepted,
     OrderFilled,
     OrderMoved,
 )
+from trading.ids import digest
 from trading.orders.journal import Record
 from trading.orders.state import OrderRow
 from trading.orders.transitions import TERMINAL
@@ -33,10 +35,26 @@ CREATE TABLE limits (account TEXT, version INTEGER, ts_ns INTEGER, actor TEXT, r
 CREATE TABLE equity (account TEXT, minute INTEGER, ts_ns INTEGER, equity TEXT,
     PRIMARY KEY (account, minute)) WITHOUT ROWID;
 CREATE TABLE flows (account TEXT, ts_ns INTEGER, amount TEXT);
-CREATE INDEX flows_by_time ON flows (account, ts_ns)
+CREATE INDEX flows_by_time ON flows (account, ts_ns);
+CREATE TABLE fills (n INTEGER PRIMARY KEY, account TEXT, ts_ns INTEGER, id TEXT, row BLOB);
+CREATE INDEX fills_by_time ON fills (account, ts_ns, n);
+CREATE INDEX fills_by_id ON fills (id);
+CREATE TABLE kills (partition INTEGER PRIMARY KEY, pulled INTEGER, actor TEXT)
 """
+TABLES = ("progress", "orders", "steps", "limits", "equity", "flows", "fills", "kills")
 _encoder = msgspec.json.Encoder()
 _rows = msgspec.json.Decoder(OrderRow)
+
+
+class Execution(msgspec.Struct, frozen=True, gc=False):
+    """One execution beside its order as it was then. `filled` is what was done of the order, this included."""
+
+    id: str
+    fill: OrderFilled
+    price_scale: int
+    qty_scale: int
+    filled: int
+    leaves: int
 
 
 class Progress(NamedTuple):
@@ -101,6 +119,8 @@ class Fold:
             self._db.execute("INSERT OR REPLACE INTO limits VALUES (?,?,?,?,?,?)", values)
         elif isinstance(event, CashMoved):
             self._db.execute("INSERT INTO flows VALUES (?,?,?)", (event.account, event.ts_ns, str(event.amount)))
+        elif isinstance(event, KillChanged):
+            self._db.execute("INSERT OR REPLACE INTO kills VALUES (?,?,?)", (partition, event.on, event.actor))
         order = event.target if isinstance(event, CommandRefused) else getattr(event, "order", "")
         if order:
             self._steps.append((order, event.account, partition, offset))
@@ -126,11 +146,20 @@ class Fold:
         if row is None:
             return
         follow(row, event)
+        if isinstance(event, OrderFilled):
+            self._filled(row, event)
         child = self._row(row.replaced_by) if row.replaced_by else None
         if child is not None and not child.ended:
             child.inherited = row.filled + row.inherited
             self._changed[child.id] = child
         self._changed[event.order] = row
+
+    def _filled(self, row: OrderRow, event: OrderFilled) -> None:
+        intent, done = row.intent, row.filled + row.overfilled
+        leaves = 0 if row.ended else max(0, intent.qty - row.inherited - done)
+        made = Execution(execution_id(event), event, intent.price_scale, intent.qty_scale, done, leaves)
+        values = (event.account, event.ts_ns, made.id, _encoder.encode(made))
+        self._db.execute("INSERT INTO fills (account, ts_ns, id, row) VALUES (?,?,?,?)", values)
 
     def _row(self, order: str) -> OrderRow | None:
         row = self._open.get(order) or self._changed.get(order)
@@ -144,6 +173,11 @@ class Fold:
         self._open.clear()
         self._changed.clear()
         self._steps.clear()
+
+
+def execution_id(event: OrderFilled) -> str:
+    """Return the id of an execution, the same wherever it is told."""
+    return digest("execution", event.venue, event.trade_id)
 
 
 def follow(row: OrderRow, event: OrderMoved | OrderFilled) -> None:

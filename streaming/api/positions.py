@@ -1,5 +1,6 @@
 """Positions under /v2: list, get, close one, close all."""
 
+import asyncio
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import uuid4
@@ -13,6 +14,7 @@ from streaming.api.order_models import CloseResult, Order, view
 from streaming.api.orders import cancel_open, find, raise_refusal
 from streaming.api.symbols import SymbolBook, asset_id
 from streaming.api.valuation import mark_of, market_value
+from streaming.owner.desk import SlowReaderError
 from trading.accounting.pnl import average_price
 from trading.amounts import CASH_SCALE, AmountError, parse_exact, to_text
 from trading.commands import SubmitOrder
@@ -23,6 +25,8 @@ from trading.orders.state import OrderRow, State
 from trading.risk.exposure import Holding
 from trading.risk.market import MarketView
 
+# How long the venue may take to confirm cancels before positions are closed all the same.
+CONFIRM_S = 3.0
 AmountText = Annotated[str, Meta(pattern=r"^[0-9]{1,19}(\.[0-9]{1,12})?$")]
 
 
@@ -57,7 +61,7 @@ class CloseQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CloseAllQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether open orders are cancelled first."""
+    """Whether open orders are cancelled first; the answer then waits until they are, for a few seconds."""
 
     cancel_orders: bool = False
 
@@ -90,7 +94,7 @@ async def close(call: Call) -> Order:
 async def close_all(call: Call) -> Reply:
     """Close every position at the market."""
     if call.query.cancel_orders:
-        await cancel_open(call)
+        await _cancel_first(call)
     results: list[CloseResult] = []
     for position in await _positions(call):
         instrument = call.services.symbols.find(position.asset_id)
@@ -103,6 +107,26 @@ async def close_all(call: Call) -> Reply:
             plain = {name: value for name, value in body.items() if isinstance(value, str | int)}
             results.append(CloseResult(position.symbol, error.status, plain))
     return Reply(207, results)
+
+
+async def _cancel_first(call: Call) -> None:
+    """Cancel everything, and give the venue a while to confirm: what still rests could trade with the closing order."""
+    desk, account = call.services.desk, call.key.account
+
+    def open_orders(state: State) -> int:
+        found = state.accounts.get(account)
+        return 0 if found is None else len(found.open)
+
+    subscription = desk.subscribe()
+    try:
+        await cancel_open(call)
+        async with asyncio.timeout(CONFIRM_S):
+            while await desk.read(account, open_orders):
+                await anext(subscription)
+    except (TimeoutError, SlowReaderError, StopAsyncIteration):
+        return
+    finally:
+        subscription.close()
 
 
 async def _positions(call: Call, instrument: str | None = None) -> list[Position]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from streaming.api.protocol import GuardedProtocol
+
 SHUTDOWN_S = 3.0
 # The largest websocket message that a client may send.
 MAX_FRAME_BYTES = 65_536
@@ -52,14 +54,13 @@ class HttpServer:
         config = uvicorn.Config(
             api,
             loop="none",
-            http="httptools",
+            http=GuardedProtocol,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             ws="websockets-sansio",
             ws_max_size=MAX_FRAME_BYTES,
-            h11_max_incomplete_event_size=MAX_FRAME_BYTES,
         )
         config.timeout_graceful_shutdown = int(SHUTDOWN_S)
         self._server = _Server(config)

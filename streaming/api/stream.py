@@ -5,7 +5,9 @@ order as that event left it, not as it is by now. A reader that is too slow is t
 """
 
 import asyncio
+import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from streaming.api import times
-from streaming.api.history_fold import follow
+from streaming.api.history_fold import execution_id, follow
 from streaming.api.keys import Key
 from streaming.api.operations import Services
 from streaming.api.order_models import view
@@ -27,7 +29,9 @@ from trading.orders.journal import Record
 from trading.orders.state import OrderRow, State
 
 AUTH_S = 10.0
+SEND_S = 10.0
 MAX_STREAMS = 256
+MAX_OF_KEY = 32
 TRY_AGAIN = 1013
 POLICY = 1008
 MAX_KEPT = 20_000
@@ -64,25 +68,27 @@ class Streams:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._open = 0
+        self._open: Counter[str] = Counter()
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one connection until it ends."""
         await socket.accept()
-        if self._open >= MAX_STREAMS:
-            await socket.close(TRY_AGAIN, "too many streams")
-            return
-        self._open += 1
         try:
             key = await self._authenticate(socket)
-            await self._listen(socket, key)
+            if self._open.total() >= MAX_STREAMS or self._open[key.key_id] >= MAX_OF_KEY:
+                await _close(socket, TRY_AGAIN, "too many streams")
+                return
+            self._open[key.key_id] += 1
+            try:
+                await self._listen(socket, key)
+            finally:
+                self._open[key.key_id] -= 1
         except (WebSocketDisconnect, _RefusedError, TimeoutError):
             await _close(socket, POLICY, "closed")
         except (DeskError, SlowReaderError) as error:
-            await _say(socket, "error", {"code": error.code, "message": str(error)})
+            with contextlib.suppress(TimeoutError):
+                await _say(socket, "error", {"code": error.code, "message": str(error)})
             await _close(socket, TRY_AGAIN, error.code)
-        finally:
-            self._open -= 1
 
     async def _authenticate(self, socket: WebSocket) -> Key:
         async with asyncio.timeout(AUTH_S):
@@ -99,12 +105,12 @@ class Streams:
     async def _listen(self, socket: WebSocket, key: Key) -> None:
         subscription: Subscription | None = None
         sender: asyncio.Task[None] | None = None
+        asked: asyncio.Future[_Message] | None = None
         try:
             while True:
                 asked = asyncio.ensure_future(_receive(socket))
                 await asyncio.wait({asked, *({sender} if sender else ())}, return_when=asyncio.FIRST_COMPLETED)
                 if sender is not None and sender.done():
-                    asked.cancel()
                     sender.result()
                     return
                 message = await asked
@@ -113,15 +119,17 @@ class Streams:
                     subscription = self._services.desk.subscribe()
                     updates = await Updates.of(self._services, key.account)
                     sender = asyncio.create_task(_send(socket, subscription, updates))
-                elif not wanted and sender is not None:
+                elif not wanted and sender is not None and subscription is not None:
                     sender.cancel()
-                    sender = None
+                    subscription.close()
+                    sender = subscription = None
                 await _say(socket, "listening", {"streams": wanted})
         finally:
             if subscription is not None:
                 subscription.close()
-            if sender is not None:
-                sender.cancel()
+            for task in (sender, asked):
+                if task is not None:
+                    task.cancel()
 
 
 class Updates:
@@ -176,7 +184,7 @@ class Updates:
         held = self._positions.get(event.instrument, 0) + row.side * event.qty
         self._positions[event.instrument] = held
         update = self._update(row, "fill" if event.to == "filled" else "partial_fill", record, number)
-        update["execution_id"] = as_uuid(digest("execution", event.venue, event.trade_id))
+        update["execution_id"] = as_uuid(execution_id(event))
         update["price"] = to_text(event.price, intent.price_scale)
         update["qty"] = to_text(event.qty, intent.qty_scale)
         update["position_qty"] = to_text(held, intent.qty_scale)
@@ -215,13 +223,16 @@ async def _receive(socket: WebSocket) -> _Message:
 
 
 async def _say(socket: WebSocket, stream: str, data: Any) -> None:
-    await socket.send_text(_encoder.encode({"stream": stream, "data": data}).decode())
+    # A peer that has stopped reading must not hold the connection for ever.
+    async with asyncio.timeout(SEND_S):
+        await socket.send_text(_encoder.encode({"stream": stream, "data": data}).decode())
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
     try:
-        await socket.close(code, reason)
-    except RuntimeError:
+        async with asyncio.timeout(SEND_S):
+            await socket.close(code, reason)
+    except (RuntimeError, TimeoutError, WebSocketDisconnect):
         _log.debug("stream_was_closed", reason=reason)
 
 

@@ -135,7 +135,10 @@ class Desk(Protocol):
         """
 
     async def execute_everywhere(self, command: AnyCommand, cause: str) -> list[Answer]:
-        """Decide a global control in every partition; return once all are durable. Raises `DeskError` if one fails."""
+        """Decide a global control in every partition, wherever it is owned; return once all are durable.
+
+        If one fails the others have it all the same, and `DeskError` is raised.
+        """
 
     async def read(self, account: str, view: Callable[[State], T]) -> T:
         """Return `view` of the state of the account's partition, once all that it saw is durable; raise `DeskError`.

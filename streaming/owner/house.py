@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from streaming.flow import FlowContext
+from streaming.owner import elsewhere
 from streaming.owner.clock import Clock, clock_of
 from streaming.owner.desk import (
     SUBSCRIPTION_ROWS,
     Answer,
     Durable,
     NotOwner,
+    NotReady,
     Subscription,
     partition_of,
 )
@@ -141,9 +143,13 @@ class House:
         return await self._owner(self.partition_of(command.account)).execute(command, cause)
 
     async def execute_everywhere(self, command: AnyCommand, cause: str) -> list[Answer]:
-        """Decide a control in every partition; one that is not here refuses before anything is decided."""
-        owners = [self._owner(number) for number in range(self._partitions)]
-        return list(await asyncio.gather(*(owner.execute(command, cause) for owner in owners)))
+        """Decide a control in every partition, here at once, elsewhere by the topic; one that fails stops no other."""
+        work = [self._control(number, command, cause) for number in range(self._partitions)]
+        answers = await asyncio.gather(*work, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def read(self, account: str, view: Callable[[State], T]) -> T:
         """Return a view of the partition of an account."""
@@ -181,8 +187,13 @@ class House:
         if owned is not None:
             return owned
         url = None if self._owners is None else self._owners.url_of(number)
-        elsewhere = None if url == self._url else url
-        raise NotOwner(number, f"partition {number} is not owned by this process", elsewhere)
+        raise NotOwner(number, f"partition {number} is not owned by this process", None if url == self._url else url)
+
+    async def _control(self, number: int, command: AnyCommand, cause: str) -> Answer:
+        try:
+            return await self._owner(number).execute(command, cause)
+        except (NotOwner, NotReady):
+            return await elsewhere.send(self._started.client, number, command)
 
     def _written(self, number: int, first: int, payloads: list[bytes]) -> None:
         if not self._subscriptions:

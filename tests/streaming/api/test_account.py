@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from streaming.api import times
 from streaming.api.symbols import asset_id
-from tests.api_rig import Rig
+from tests.api_rig import Rig, prices
 from tests.streaming.api.http import Http, api
 from tests.trading.orders.builders import S
 
@@ -77,4 +78,20 @@ async def test_a_portfolio_has_a_point_for_each_step(tmp_path: Path) -> None:
     assert page["profit_loss"][-1] == 1_900
     assert page["profit_loss_pct"][-1] == 0.0019
     assert len(page["timestamp"]) == len(page["equity"])
+    assert page["base_value"] == 1_000_000
     await http.close()
+
+
+async def test_profit_is_of_the_stretch_that_is_asked_for(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        for price in ("49000", "49900"):
+            http.rig.desk.market = prices(http.rig.desk.ts_ns)
+            order = await http.order(limit_price=price, qty="1")
+            await http.rig.fill(order["id"], "1", price)
+            http.rig.desk.ts_ns += 24 * HOUR_NS
+        whole = await http.get("/v2/account/portfolio/history", period="1W", timeframe="1H")
+        assert (whole["base_value"], whole["profit_loss"][-1]) == (1_000_000, 1_100)
+        since = times.to_text(http.rig.desk.ts_ns - HOUR_NS)
+        last = await http.get("/v2/account/portfolio/history", start=since, timeframe="1H")
+        # The equity was measured last when the second order was approved.
+        assert (last["base_value"], last["profit_loss"]) == (1_001_000, [100])

@@ -26,6 +26,28 @@ async def test_the_next_order_after_the_kill_is_refused_and_another_person_lifts
         await http.order(client_order_id="again")
 
 
+async def test_the_switch_is_known_and_pulled_where_another_process_owns_the_partition(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        for number in range(http.rig.desk.partitions):
+            http.rig.desk.elsewhere[number] = None
+        assert (await http.get("/v1/kill"))["killed"] is False
+        answer = await http.ask("POST", "/v1/kill", "admin", json={})
+        assert (answer.status_code, answer.json()["killed"], answer.json()["killed_by"]) == (200, True, "admin-1")
+        assert all(state.controls.killed for state in http.rig.desk.states)
+        await http.ask("DELETE", "/v1/kill", "other")
+        assert (await http.get("/v1/kill"))["killed"] is False
+
+
+async def test_a_partition_that_cannot_take_the_kill_is_503_and_the_others_have_it(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        away = (http.rig.desk.partition_of("a") + 1) % http.rig.desk.partitions
+        http.rig.desk.unready.add(away)
+        answer = await http.ask("POST", "/v1/kill", "admin", json={})
+        assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
+        refused = await http.ask("POST", "/v2/orders", json=ORDER)
+        assert refused.json()["reason"] == "KILL_SWITCH"
+
+
 async def test_a_mode_covers_what_it_names(tmp_path: Path) -> None:
     async with api(tmp_path) as http:
         body = {"scope": "instrument", "mode": "halted", "target": "BTC/USD", "account": "*"}

@@ -18,6 +18,9 @@ async def test_why_tells_command_risk_limits_records_and_fills(tmp_path: Path) -
         assert why["steps"][0]["cause"].startswith("http:")
         assert all(step["hash_is_right"] for step in why["steps"])
         assert [step["prev_hash"] for step in why["steps"][1:]] == [step["hash"] for step in why["steps"][:-1]]
+        asked, *rest = [step["command"] for step in why["steps"]]
+        assert (asked["kind"], asked["qty"], asked["limit_price"], asked["tif"]) == ("submit", "0.5", "49000", "gtc")
+        assert rest == [None, None]
         assert why["risk"]["limits_version"] == 1
         assert why["risk"]["price"] == 5_000_000
         assert why["limits"]["max_order_qty"] == "1000"

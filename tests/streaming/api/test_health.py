@@ -9,6 +9,7 @@ import pytest
 from streaming.adapters.telemetry import Metrics
 from streaming.api.health import make_api
 from streaming.status import Board
+from streaming.transport.client import BrokerError
 
 
 @pytest.fixture
@@ -72,3 +73,13 @@ async def test_errors_are_json(board: Board, http: httpx.AsyncClient) -> None:
     assert answer.status_code == 500
     assert answer.json()["code"] == "INTERNAL"
     assert "secret" not in answer.text
+
+
+async def test_a_broker_that_does_not_answer_is_503_without_a_trace(board: Board, http: httpx.AsyncClient) -> None:
+    async def stopped() -> None:
+        raise BrokerError("NOT_STARTED", "the client is not started")
+
+    board.refresh = stopped  # type: ignore[method-assign,assignment]
+    for path in ("/status", "/metrics"):
+        answer = await http.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED")

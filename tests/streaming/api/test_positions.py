@@ -1,8 +1,13 @@
 """Positions: long and short, in parts, and never more than is held."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from streaming.api import positions
 from tests.streaming.api.http import api
+from tests.streaming.poll import until
 
 
 async def test_a_short_position_is_shown_and_bought_back(tmp_path: Path) -> None:
@@ -36,3 +41,33 @@ async def test_all_are_closed_and_what_cannot_be_says_why(tmp_path: Path) -> Non
         assert results["ETH/USD"]["order_id"] == results["ETH/USD"]["body"]["id"]
         assert (await http.get(f"/v2/orders/{resting['id']}"))["status"] == "new"
         assert await http.get("/v2/positions", "b") == []
+
+
+async def test_orders_that_are_cancelled_first_do_not_stand_in_the_way(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order(qty="1", limit_price="50000")
+        await http.rig.fill(order["id"], "1", "50000")
+        resting = [await http.order(limit_price=price, qty="0.1") for price in ("45000", "46000")]
+        for one in resting:
+            await http.rig.ack(one["id"])
+        asked = asyncio.create_task(http.ask("DELETE", "/v2/positions", params={"cancel_orders": "true"}))
+        for one in resting:
+            await until(lambda uuid=one["id"]: http.rig.row(uuid).status == "pending_cancel")  # type: ignore[misc]
+            assert not asked.done()
+            await http.rig.canceled(one["id"])
+        (result,) = (await asked).json()
+        assert (result["status"], result["body"]["side"], result["body"]["qty"]) == (200, "sell", "1")
+        assert http.rig.desk._subscriptions == []
+
+
+async def test_a_venue_that_does_not_confirm_is_not_waited_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(positions, "CONFIRM_S", 0.05)
+    async with api(tmp_path) as http:
+        order = await http.order(qty="1", limit_price="50000")
+        await http.rig.fill(order["id"], "1", "50000")
+        resting = await http.order(limit_price="45000", qty="0.1")
+        await http.rig.ack(resting["id"])
+        (result,) = (await http.ask("DELETE", "/v2/positions", params={"cancel_orders": "true"})).json()
+        assert (result["status"], result["body"]["reason"]) == (403, "SELF_TRADE")

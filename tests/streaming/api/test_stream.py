@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from streaming.api import stream
 from streaming.api.server import HttpServer
 from tests.api_rig import KEYS
 from tests.streaming.api.http import Http, api
+from tests.streaming.poll import until
 
 WAIT_S = 10.0
 
@@ -46,7 +49,7 @@ async def listening(socket: ClientConnection, name: str = "a") -> None:
     await socket.send(hello(name))
     assert (await heard(socket))["data"]["status"] == "authorized"
     await socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates", "other"]}}))
-    assert await heard(socket) == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+    assert (await heard(socket))["data"] == {"streams": ["trade_updates"]}
 
 
 async def test_a_wrong_secret_is_unauthorized_and_let_go(address: str) -> None:
@@ -86,6 +89,7 @@ async def test_listening_can_end_and_begin_again(http: Http, address: str) -> No
         await listening(socket)
         await socket.send(json.dumps({"action": "listen", "data": {"streams": []}}))
         assert (await heard(socket))["data"]["streams"] == []
+        assert http.rig.desk._subscriptions == []
         await http.order(client_order_id="unheard")
         await socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
         assert (await heard(socket))["stream"] == "listening"
@@ -104,3 +108,48 @@ async def test_a_desk_that_stops_ends_the_stream_with_a_code(http: Http, address
         assert error.value.rcvd is not None
         assert error.value.rcvd.code == 1013
         assert http.rig.desk._subscriptions == []
+
+
+async def test_a_key_has_its_share_of_the_streams(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MAX_OF_KEY", 1)
+    async with connect(address) as first, connect(address) as second, connect(address) as other:
+        await listening(first)
+        await second.send(hello())
+        assert (await heard(second))["data"]["status"] == "authorized"
+        with pytest.raises(ConnectionClosed) as error:
+            await heard(second)
+        assert error.value.rcvd is not None
+        assert error.value.rcvd.code == 1013
+        await listening(other, "b")
+    async with connect(address) as again:
+        await listening(again)
+
+
+async def test_who_says_nothing_is_let_go(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "AUTH_S", 0.05)
+    async with connect(address) as socket:
+        with pytest.raises(ConnectionClosed) as error:
+            await heard(socket)
+        assert error.value.rcvd is not None
+        assert error.value.rcvd.code == 1008
+
+
+async def test_who_stops_reading_is_let_go(http: Http, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SEND_S", 0.2)
+    # An update of a megabyte each fills every buffer between the two ends at once.
+    monkeypatch.setattr(stream, "_encoder", Padded())
+    async with connect(address, max_size=None, compression=None) as socket:
+        await listening(socket)
+        socket.transport.pause_reading()
+        for number in range(40):
+            await http.order(client_order_id=f"c{number}", qty="0.01")
+        await until(lambda: http.rig.desk._subscriptions == [])
+        socket.transport.abort()
+
+
+class Padded:
+    """Encodes an update with a megabyte beside it."""
+
+    def encode(self, message: dict[str, Any]) -> bytes:
+        pad = "x" * (1 << 20) if message["stream"] == "trade_updates" else ""
+        return msgspec.json.encode(message | {"pad": pad})

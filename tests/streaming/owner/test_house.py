@@ -14,7 +14,7 @@ from tests.streaming.owner.places import Place, settings_of
 from tests.streaming.poll import until
 from tests.trading.orders.builders import limits_body, submit
 from trading.codec import encode
-from trading.commands import Deposit, Kill, OpenAccount, SetLimits
+from trading.commands import Deposit, OpenAccount, SetLimits
 from trading.orders.snapshot import state_hash
 from trading.schemas import ORDERS_JOURNAL, OWNERS
 
@@ -39,14 +39,6 @@ async def test_a_caller_is_sent_to_the_owner(tmp_path: Path) -> None:
         with pytest.raises(NotOwner) as known:
             await place.house.read(ACCOUNT, state_hash)
         assert (known.value.url, known.value.partition) == ("http://there", number)
-
-
-async def test_a_control_for_all_is_refused_whole_when_one_partition_is_elsewhere(tmp_path: Path) -> None:
-    async with Place(settings_of(tmp_path)) as place:
-        await place.own([0, 1, 2])
-        with pytest.raises(NotOwner):
-            await place.house.execute_everywhere(Kill(account="", ts_ns=0, actor="x"), "t-1")
-        assert not await place.house.read_partition(0, lambda state: state.controls.killed)
 
 
 async def test_the_end_closes_subscriptions_and_counts(tmp_path: Path) -> None:
