@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetch from Debian what some tests look at: promtool (unpacked into .tools, no service is started) and Chromium.
+# Fetch from Debian what some tests look at: promtool (unpacked into .tools, no service is started), Chromium and kcat.
 # Never fails: what cannot be had is named, and the tests that need it skip with that reason.
 set -u
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ missing=()
 [ -x .tools/bin/promtool ] || command -v promtool >/dev/null || missing+=(promtool)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
   || missing+=(chromium)
+command -v kcat >/dev/null || missing+=(kcat)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
   say "no apt-get here; install ${missing[*]} yourself, or their tests are skipped"
@@ -27,6 +28,13 @@ for tool in "${missing[@]}"; do
         say "promtool could not be fetched; the tests of deploy/prometheus are skipped"
       fi
       rm -rf "$work"
+      ;;
+    kcat)
+      if [ "$(id -u)" != 0 ]; then
+        say "kcat needs root: sudo apt-get install kcat; until then its test is skipped"
+      elif ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kcat >/dev/null 2>&1; then
+        say "kcat could not be installed; its test is skipped"
+      fi
       ;;
     chromium)
       if [ "$(id -u)" != 0 ]; then

@@ -14,6 +14,8 @@ SECURITY: list[dict[str, list[str]]] = [{"key_id": [], "secret": []}]
 # What every operation may answer: no key, wrong scope or risk, what does not fit, too many requests.
 ALWAYS = (401, 403, 422, 429, 503)
 WITH_BODY = (400, 408, 413, 415)
+# The `id` of an answer of this type is this parameter of other paths.
+LINKED = {"Order": "order_id"}
 MEANING = {
     400: "The body is not JSON",
     401: "No valid key pair",
@@ -36,7 +38,11 @@ def document(operations: Sequence[Operation], title: str, version: str) -> dict[
     queries = {operation.query.__name__ for operation in operations if operation.query is not None}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, components)
+        page = _operation(operation, components)
+        links = _links(operation, operations)
+        if links:
+            page["responses"][str(operation.status)]["links"] = links
+        paths.setdefault(operation.path, {})[operation.method.lower()] = page
     return {
         "openapi": VERSION,
         "info": {"title": title, "version": version},
@@ -62,7 +68,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     for status in sorted(errors):
         responses[str(status)] = {"description": MEANING[status], "content": _content(_reference(problem))}
     made: dict[str, Any] = {
-        "operationId": operation.handler.__module__.rpartition(".")[2] + "_" + operation.handler.__name__,
+        "operationId": _name(operation),
         "summary": operation.summary,
         "responses": responses,
         "security": SECURITY,
@@ -73,6 +79,20 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     if operation.body is not None:
         made["requestBody"] = {"required": True, "content": _content(_reference(operation.body))}
     return made
+
+
+def _name(operation: Operation) -> str:
+    return operation.handler.__module__.rpartition(".")[2] + "_" + operation.handler.__name__
+
+
+def _links(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return where one may go on with the id of the answer."""
+    parameter = LINKED.get(getattr(operation.answer, "__name__", ""), "")
+    return {
+        _name(other): {"operationId": _name(other), "parameters": {parameter: "$response.body#/id"}}
+        for other in operations
+        if parameter and f"{{{parameter}}}" in other.path
+    }
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MAX_HEAD_BYTES = 32_768
+MAX_HEAD_BYTES = 65_536
+# Of a header beside its name and value: colon, blank, CR, LF.
+LINE_BYTES = 4
 MAX_CONNECTIONS = 512
 # A head must be whole this soon after its first byte, and a new connection must say something.
 HEAD_S = 10.0
@@ -70,7 +72,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; the sum of a head that came in one piece is bounded too."""
         super().on_header(name, value)
-        self._seen += len(name) + len(value)
+        self._seen += len(name) + len(value) + LINE_BYTES
         if self._seen > MAX_HEAD_BYTES:
             raise _HeadTooLargeError
 

@@ -1,11 +1,12 @@
 """alpaca-py, unmodified: everything that its TradingClient asks of a broker."""
 
+import json
 from typing import Any
 
 import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
+from alpaca.trading.enums import OrderClass, OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
 from alpaca.trading.models import (
     AccountConfiguration,
     Asset,
@@ -29,6 +30,7 @@ from alpaca.trading.requests import (
     ReplaceOrderRequest,
     StopLimitOrderRequest,
     StopOrderRequest,
+    TrailingStopOrderRequest,
 )
 
 from tests.api_rig import KEYS, Served
@@ -193,6 +195,46 @@ def test_positions_are_shown_and_closed(served: Served, client: TradingClient) -
     history = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1W", timeframe="1D"))
     assert isinstance(history, PortfolioHistory)
     assert (history.equity[-1], history.profit_loss[-1]) == (1_003_500, 3_500)
+
+
+def test_the_configuration_is_read_and_written_whole(served: Served, client: TradingClient) -> None:
+    shown = client.get_account_configurations()
+    assert isinstance(shown, AccountConfiguration)
+    assert client.set_account_configurations(shown) == shown
+    stopped = client.set_account_configurations(shown.model_copy(update={"suspend_trade": True}))
+    assert isinstance(stopped, AccountConfiguration)
+    assert stopped.suspend_trade
+    with pytest.raises(APIError) as error:
+        client.submit_order(limit())
+    assert (error.value.status_code, error.value.code) == (403, 40310000)
+    account = client.get_account()
+    assert isinstance(account, TradeAccount)
+    assert account.trade_suspended_by_user
+    assert isinstance(client_of(served, "b").submit_order(limit()), Order)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (MarketOrderRequest(symbol="BTC/USD", notional=100, side=BUY, time_in_force=GTC), "notional"),
+        (TrailingStopOrderRequest(symbol="SPY", qty=1, side=SELL, time_in_force=GTC, trail_price=5), "trail_price"),
+        (
+            limit(
+                order_class=OrderClass.BRACKET, take_profit={"limit_price": 60_000}, stop_loss={"stop_price": 40_000}
+            ),
+            "take_profit",
+        ),
+        (limit(time_in_force=TimeInForce.OPG), "time_in_force"),
+        (limit(extended_hours=True), "extended_hours"),
+    ],
+    ids=["notional", "trailing stop", "bracket", "at the open", "extended hours"],
+)
+def test_what_is_not_there_is_refused_by_name(client: TradingClient, request_: OrderRequest, field: str) -> None:
+    with pytest.raises(APIError) as error:
+        client.submit_order(request_)
+    assert (error.value.status_code, error.value.code) == (422, 42210000)
+    assert json.loads(str(error.value))["field"] in (field, "type", "order_class")
+    assert listed(client, status=QueryOrderStatus.ALL) == []
 
 
 def test_errors_have_alpacas_codes(served: Served, client: TradingClient) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from alpaca.trading.client import TradingClient
+from alpaca.trading.enums import OrderStatus
 from alpaca.trading.models import Order, TradeUpdate
+from alpaca.trading.requests import ReplaceOrderRequest, StopOrderRequest
 from alpaca.trading.stream import TradingStream
 
 from tests.api_rig import KEYS, Served
 from tests.clients.test_alpaca_py import client_of, limit
 from tests.streaming.poll import until_sync
+from trading.commands import VenueAccepted, VenueExpired, VenueRejected
 
 
 class Listener:
@@ -68,3 +71,25 @@ def test_updates_arrive_in_order_and_only_for_the_account(served: Served, listen
     assert (fill.qty, fill.price, fill.position_qty, fill.order.filled_qty) == (0.25, 49_000, 0.75, "0.75")
     assert len({update.execution_id for update in mine.heard}) == len(wanted)
     assert others.heard == []
+
+
+def test_every_kind_of_update_is_told(served: Served, listeners: tuple[Listener, Listener]) -> None:
+    client: TradingClient = client_of(served)
+    rig, (mine, _) = served.rig, listeners
+    first = str(client.submit_order(limit(qty=1, price=45_000)).id)  # type: ignore[union-attr] # models, not raw data
+    served.do(rig.ack(first))
+    change = ReplaceOrderRequest(qty=2, limit_price=46_000)
+    second = str(client.replace_order_by_id(first, change).id)  # type: ignore[union-attr] # models, not raw data
+    served.do(rig.replaced(first, second))
+    served.do(rig.fill(second, "2", "46000"))
+    for name, report in (("expires", VenueExpired), ("rejected", VenueRejected)):
+        uuid = str(client.submit_order(limit(client_order_id=name)).id)  # type: ignore[union-attr] # models, not raw data
+        served.do(rig.tell(report(account="a", ts_ns=0, order=rig.row(uuid).id)))
+    held = StopOrderRequest(symbol="SPY", qty=1, side="buy", time_in_force="gtc", stop_price=460)
+    uuid = str(client.submit_order(held).id)  # type: ignore[union-attr] # models, not raw data
+    served.do(rig.tell(VenueAccepted(account="a", ts_ns=0, order=rig.row(uuid).id, held=True)))
+    wanted = {"pending_new", "new", "pending_replace", "replaced", "fill", "expired", "rejected", "restated"}
+    until_sync(lambda: set(mine.events) == wanted)
+    replaced = next(update for update in mine.heard if update.event == "replaced")
+    assert (str(replaced.order.id), str(replaced.order.replaced_by)) == (first, second)
+    assert mine.heard[-1].order.status == OrderStatus.HELD

@@ -51,6 +51,25 @@ def test_an_order_lives_and_ends(served: Served, exchange: Any) -> None:
     assert balance["BTC"]["total"] == 0.2
 
 
+def test_trades_are_fetched_and_orders_edited_and_cancelled_together(served: Served, exchange: Any) -> None:
+    made = exchange.create_order(SYMBOL, "limit", "buy", 0.5, 49_000)
+    served.do(served.rig.ack(made["id"]))
+    for qty, price in (("0.2", "48000"), ("0.3", "48500.5")):
+        served.do(served.rig.fill(made["id"], qty, price))
+    newest, oldest = sorted(exchange.fetch_my_trades(SYMBOL), key=lambda trade: trade["amount"], reverse=True)
+    assert (oldest["price"], oldest["amount"], oldest["cost"]) == (48_000, 0.2, 9_600)
+    assert (newest["price"], newest["order"], newest["side"]) == (48_500.5, made["id"], "buy")
+    assert len(exchange.fetch_my_trades(SYMBOL, limit=1)) == 1
+    assert exchange.fetch_my_trades(SYMBOL, since=exchange.milliseconds()) == []
+    open_ = exchange.create_order(SYMBOL, "limit", "buy", 0.1, 45_000)
+    served.do(served.rig.ack(open_["id"]))
+    edited = exchange.edit_order(open_["id"], SYMBOL, "limit", "buy", 0.1, 45_100)
+    assert (edited["price"], edited["info"]["replaces"]) == (45_100, open_["id"])
+    assert len(exchange.fetch_orders(SYMBOL)) == 3
+    exchange.cancel_all_orders(SYMBOL)
+    assert exchange.fetch_order(edited["id"])["status"] in ("open", "canceling")
+
+
 def test_types_and_errors(served: Served, exchange: Any) -> None:
     assert exchange.create_order(SYMBOL, "market", "buy", 0.1)["type"] == "market"
     trigger = exchange.create_order(SYMBOL, "limit", "buy", 0.1, 51_000, {"triggerPrice": 50_500})

@@ -37,8 +37,8 @@ def test_orders_fill_and_rest_and_survive_a_kill(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path, *ROLES) as worker:
         worker.until_ready()
         client = client_of(worker)
-        until_sync(lambda: (tmp_path / "keys.json").exists() and _opened(client))
-        until_sync(lambda: _taken(client, "bought"))
+        until_sync(lambda: (tmp_path / "keys.json").exists() and opened(client))
+        until_sync(lambda: taken(client, "bought"))
         until_sync(lambda: order(client, "bought").status == OrderStatus.FILLED)
         resting = LimitOrderRequest(
             symbol="ETH/USD",
@@ -65,7 +65,7 @@ def test_orders_fill_and_rest_and_survive_a_kill(tmp_path: Path) -> None:
         assert code == 0, errors
 
 
-def _opened(client: TradingClient) -> bool:
+def opened(client: TradingClient) -> bool:
 
     try:
         return funded(client)
@@ -75,7 +75,7 @@ def _opened(client: TradingClient) -> bool:
         return False
 
 
-def _taken(client: TradingClient, client_id: str) -> bool:
+def taken(client: TradingClient, client_id: str) -> bool:
 
     try:
         client.submit_order(

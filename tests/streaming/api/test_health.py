@@ -79,7 +79,7 @@ async def test_a_broker_that_does_not_answer_is_503_without_a_trace(board: Board
     async def stopped() -> None:
         raise BrokerError("NOT_STARTED", "the client is not started")
 
-    board.refresh = stopped  # type: ignore[method-assign,assignment]
+    board.refresh = stopped  # type: ignore[method-assign,assignment] # a fake
     for path in ("/status", "/metrics"):
         answer = await http.get(path)
         assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED")

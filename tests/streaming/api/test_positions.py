@@ -51,8 +51,8 @@ async def test_orders_that_are_cancelled_first_do_not_stand_in_the_way(tmp_path:
         for one in resting:
             await http.rig.ack(one["id"])
         asked = asyncio.create_task(http.ask("DELETE", "/v2/positions", params={"cancel_orders": "true"}))
+        await until(lambda: all(http.rig.row(one["id"]).status == "pending_cancel" for one in resting))
         for one in resting:
-            await until(lambda uuid=one["id"]: http.rig.row(uuid).status == "pending_cancel")  # type: ignore[misc]
             assert not asked.done()
             await http.rig.canceled(one["id"])
         (result,) = (await asked).json()
