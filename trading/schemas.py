@@ -190,6 +190,6 @@ TABLES = (TICKS_V1, BARS_V1, FRAMES_V1, JOURNAL_V1, FILLS_V1, POSITIONS_V1, CLEA
 # The order path. All of these have the same number of partitions, so that one worker owns an account on each of them.
 ORDERS_COMMANDS = Topic(name="orders.commands", key="account", schema="orders.commands/1", partitions="orders")
 ORDERS_JOURNAL = Topic(name="orders.journal", key="account", schema="orders.journal/1", partitions="orders")
-ORDERS_STATE = Topic(name="orders.state", key="account", schema="orders.state/2", partitions="orders", compacted=True)
+ORDERS_STATE = Topic(name="orders.state", key="account", schema="orders.state/3", partitions="orders", compacted=True)
 OWNERS = Topic(name="owners", key="source", schema="owners/1", partitions="one", compacted=True)
 ORDER_TOPICS = (ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE, OWNERS)

@@ -52,7 +52,7 @@ def _account(account: Account) -> Iterator[tuple[str, object]]:
     yield "ended", list(account.ended)
     yield "trades", (dict(account.trades), dict(account.aside))
     yield "deposits", dict(account.deposits)
-    yield "known", {prefix: dict(group) for prefix, group in account.known.items()}
+    yield "known", ({prefix: dict(group) for prefix, group in account.known.items()}, list(account.arrived))
     limits = account.limits
     yield "limits", None if limits is None else (limits.version, msgspec.to_builtins(limits.body))
     yield from _exposure(account.exposure)

@@ -51,6 +51,7 @@ class Known:
     over: int = 0
     carried: int = 0
     status: str = "pending_new"
+    moved_ns: int = 0
     ended_ns: int = 0
     dead: bool = False
     child: str = ""
@@ -291,7 +292,7 @@ class Ledger:
 
     def _accept(self, event: e.OrderAccepted) -> None:
         book = self.books[event.account]
-        order = Known(event, 1 if event.side == "buy" else -1)
+        order = Known(event, 1 if event.side == "buy" else -1, moved_ns=event.ts_ns)
         self.orders[event.order] = order
         if event.replaces:
             self.orders[event.replaces].child = event.order
@@ -303,9 +304,11 @@ class Ledger:
         book.spent_until_ns = max(book.spent_until_ns, ts_ns) + 10**9 // book.limits.message_rate
 
     def _enter(self, order: Known, to: str, ts_ns: int) -> None:
+        # An order does not get younger when the clock goes back.
+        order.moved_ns = max(order.moved_ns, ts_ns)
         if to in ENDS and not order.ended:
             order.carried = self.inherited(order)
-            order.ended_ns = ts_ns
+            order.ended_ns = order.moved_ns
         order.status = to
 
 

@@ -164,6 +164,7 @@ def _digests_forgotten(_apply: Callable[[State, Any], None]) -> Callable[[State,
         account = state.accounts[event.account]
         _apply(state, event)
         account.known.clear()
+        account.arrived.clear()
 
     return retired
 
@@ -396,11 +397,12 @@ def _cost_left_behind(qty: int, cost: int, fill_qty: int, fill_cost: int) -> tup
 def _retired_unknown(apply: Callable[[State, Any], None]) -> Callable[[State, Any], None]:
     def retired(state: State, event: e.OrdersRetired) -> None:
         known = state.accounts[event.account].known
-        before = {prefix: dict(group) for prefix, group in known.items()}
+        arrived = state.accounts[event.account].arrived
+        count = len(arrived)
         apply(state, event)
-        for prefix, group in known.items():
-            for order in group.keys() - before.get(prefix, {}).keys():
-                del group[order]
+        for order in arrived[count:]:
+            del known[order.hex()[:2]][order]
+        del arrived[count:]
 
     return retired
 

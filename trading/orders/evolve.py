@@ -229,8 +229,7 @@ def _refused(state: State, event: OrderRefused) -> None:
     account = state.accounts.get(event.account)
     if account is None or event.repeat or not event.digest:
         return
-    account.remember(event.order, remember(event.digest, event.code.encode()))
-    state.dirty.add(f"{account.id}\x1f{event.order[:2]}")
+    state.dirty.add(account.remember(event.order, remember(event.digest, event.code.encode())))
 
 
 def _opened(state: State, event: AccountOpened) -> None:
@@ -261,11 +260,10 @@ def _retired(state: State, event: OrdersRetired) -> None:
     gone, account.ended = account.ended[:count], account.ended[count:]
     for _, order in gone:
         row = state.orders.pop(order)
-        account.remember(order, remember(intent_digest(row.intent), GONE))
+        state.dirty.add(account.remember(order, remember(intent_digest(row.intent), GONE)))
         for key, _ in row.trades or ():
             del account.trades[key]
         state.dirty.add(order)
-        state.dirty.add(f"{account.id}\x1f{order[:2]}")
     _drop_dead_deadlines(state)
     state.dirty.add(account.id)
 

@@ -1,6 +1,6 @@
 """The state as rows for a compacted topic, back again, and the hash that proves two states equal.
 
-Keys: `account/ID`, `order/ID`, `known/ACCOUNT/PREFIX` (digests of orders that are gone, in 256 groups), `partition`.
+Keys: `account/ID`, `order/ID`, `known/ACCOUNT/N` (digests of orders that are gone, as they came), `partition`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,11 @@ import msgspec
 
 from trading.commands import LimitsBody, TradingMode
 from trading.orders.evolve import index
-from trading.orders.state import Account, OrderRow, State
+from trading.orders.state import KNOWN_IN_ROW, Account, OrderRow, State
 from trading.risk.exposure import Holding, Signature
 from trading.risk.limits import Limits
 
-SNAPSHOT_SCHEMA = "orders.state/2"
+SNAPSHOT_SCHEMA = "orders.state/3"
 PARTITION = "partition"
 Row = tuple[str, bytes | None]
 
@@ -83,15 +83,15 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _orders = msgspec.json.Decoder(OrderRow)
 _accounts = msgspec.json.Decoder(AccountRow)
 _partitions = msgspec.json.Decoder(PartitionRow)
-_known = msgspec.json.Decoder(dict[str, str])
+_known = msgspec.json.Decoder(list[tuple[str, str]])
 
 
 def changed_rows(state: State) -> Iterator[Row]:
     """Yield what has changed since `state.dirty` was last cleared, None for what is gone; the watermark is apart."""
     for key in sorted(state.dirty):
-        account, mark, prefix = key.partition("\x1f")
+        account, mark, number = key.partition("\x1f")
         if mark:
-            yield _known_row(state.accounts[account], prefix)
+            yield _known_row(state.accounts[account], int(number))
         elif key in state.accounts:
             yield f"account/{key}", _account_row(state.accounts[key])
         else:
@@ -104,8 +104,8 @@ def all_rows(state: State) -> Iterator[tuple[str, bytes]]:
     for key in sorted(state.accounts):
         account = state.accounts[key]
         yield f"account/{key}", _account_row(account)
-        for prefix in sorted(account.known):
-            yield _known_row(account, prefix)
+        for number in range(-(-len(account.arrived) // KNOWN_IN_ROW)):
+            yield _known_row(account, number)
     for order in sorted(state.orders):
         yield f"order/{order}", _encoder.encode(state.orders[order])
 
@@ -145,12 +145,12 @@ def restore(rows: Iterable[tuple[str, bytes]]) -> tuple[State, int]:
         elif kind == "account":
             _restore_account(state, _accounts.decode(value))
         elif kind == "known":
-            known.append((name.rpartition("/")[0], value))
+            known.append((name, value))
         elif key == PARTITION:
             journal_off = _restore_partition(state, _partitions.decode(value))
-    for account_id, value in known:
-        for order, what in _known.decode(value).items():
-            state.accounts[account_id].remember(order, bytes.fromhex(what))
+    for name, value in sorted(known):
+        for order, what in _known.decode(value):
+            state.accounts[name.rpartition("/")[0]].remember(order, bytes.fromhex(what))
     orders.sort(key=lambda row: (row.intent.account, row.n))
     for row in orders:
         _restore_order(state, row)
@@ -203,9 +203,10 @@ def _holding_row(holding: Holding) -> HoldingRow:
     )
 
 
-def _known_row(account: Account, prefix: str) -> tuple[str, bytes]:
-    chosen = {order.hex(): what.hex() for order, what in account.known[prefix].items()}
-    return f"known/{account.id}/{prefix}", _encoder.encode(chosen)
+def _known_row(account: Account, number: int) -> tuple[str, bytes]:
+    ids = account.arrived[number * KNOWN_IN_ROW : (number + 1) * KNOWN_IN_ROW]
+    pairs = [(id_.hex(), account.known[id_.hex()[:2]][id_].hex()) for id_ in ids]
+    return f"known/{account.id}/{number:08d}", _encoder.encode(pairs)
 
 
 def _restore_account(state: State, row: AccountRow) -> None:

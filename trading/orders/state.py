@@ -15,6 +15,8 @@ from trading.risk.limits import Limits
 
 RETIRE_AFTER_NS = 86_400 * 10**9
 MAX_QUARANTINED = 10_000
+# A row of digests is written again until it is full, and never after.
+KNOWN_IN_ROW = 256
 
 
 class OrderRow(msgspec.Struct, gc=False, omit_defaults=True):
@@ -75,6 +77,7 @@ class Account:
     """One account: its exposure, its limits, its open orders, and what makes its commands and fills idempotent."""
 
     __slots__ = (
+        "arrived",
         "aside",
         "deposits",
         "ended",
@@ -107,8 +110,9 @@ class Account:
         self.quarantined = 0
         self.deposits: dict[str, int] = {}
         # Orders that are gone and orders that were refused, for ever, in 256 groups by the first two digits of the id:
-        # order id -> digest of the body and outcome.
+        # order id -> digest of the body and outcome. `arrived` has their ids as they came.
         self.known: dict[str, dict[bytes, bytes]] = {}
+        self.arrived: list[bytes] = []
 
     def execution(self, key: str) -> str | None:
         """Return the content of an execution that came before."""
@@ -123,9 +127,18 @@ class Account:
         group = self.known.get(order[:2])
         return None if group is None else group.get(bytes.fromhex(order))
 
-    def remember(self, order: str, what: bytes) -> None:
-        """Keep the digest of an order for ever."""
-        self.known.setdefault(order[:2], {})[bytes.fromhex(order)] = what
+    def remember(self, order: str, what: bytes) -> str:
+        """Keep the digest of an order for ever; return the key of the snapshot row that it goes to."""
+        id_, group = bytes.fromhex(order), self.known.setdefault(order[:2], {})
+        assert id_ not in group, "an order is remembered once"
+        group[id_] = what
+        self.arrived.append(id_)
+        return known_key(self.id, (len(self.arrived) - 1) // KNOWN_IN_ROW)
+
+
+def known_key(account: str, number: int) -> str:
+    """Return what names a row of digests among what has changed."""
+    return f"{account}\x1f{number:08d}"
 
 
 class State:

@@ -9,7 +9,7 @@ from trading.orders.idempotency import order_id
 from trading.orders.journal import append, fold, read_record, split
 from trading.orders.oms import decide
 from trading.orders.snapshot import all_rows, changed_rows, restore, state_hash, watermark
-from trading.orders.state import RETIRE_AFTER_NS, State
+from trading.orders.state import KNOWN_IN_ROW, RETIRE_AFTER_NS, State
 
 PROGRAM = "from tests.trading.orders.test_snapshot import history; print(history()[1])"
 
@@ -118,6 +118,21 @@ def test_the_row_of_an_account_is_as_small_as_before_whatever_it_has_traded() ->
     assert restored.accounts["a"].trades == state.accounts["a"].trades
 
 
+def test_what_is_known_for_ever_is_written_once() -> None:
+    state = desk()
+    for n in range(2 * KNOWN_IN_ROW + 3):
+        step(state, submit(f"c{n}", qty="99999"))
+    rows = dict(all_rows(state))
+    assert [key for key in rows if key.startswith("known/")] == [f"known/a/{n:08d}" for n in range(3)]
+    state.dirty.clear()
+    step(state, submit("one more", qty="99999"))
+    changed = {key: value for key, value in changed_rows(state) if value is not None}
+    assert [key for key in changed if key.startswith("known/")] == ["known/a/00000002"]
+    restored, _ = restore(reversed([*(rows | changed).items(), watermark(state, 0)]))
+    assert restored.accounts["a"].arrived == state.accounts["a"].arrived
+    assert state_hash(restored) == state_hash(state)
+
+
 def test_orders_retire_by_the_time_of_their_end_though_the_clock_went_back() -> None:
     state = desk()
     for cid, ts_ns in (("c1", T0 + 2 * S), ("c2", T0), ("c3", T0 + S)):
@@ -134,7 +149,7 @@ def test_a_snapshot_of_another_version_counts_as_none() -> None:
     state = desk()
     step(state, submit())
     rows = [*all_rows(state), watermark(state, 7)]
-    older = [(key, value.replace(b"orders.state/2", b"orders.state/1")) for key, value in rows]
+    older = [(key, value.replace(b"orders.state/3", b"orders.state/1")) for key, value in rows]
     assert (restore(rows)[1], len(restore(rows)[0].orders)) == (7, 1)
     assert (restore(older)[1], restore(older)[0].orders) == (-1, {})
 
