@@ -70,10 +70,15 @@ class ReplaceOrder(Command, frozen=True, kw_only=True, gc=False, tag="replace"):
 
 
 class Report(Command, frozen=True, kw_only=True, gc=False):
-    """What a venue said about one of our orders."""
+    """What a venue said about one of our orders.
+
+    `seen_ns` is the time of the newest tick of the instrument that the venue had seen then, 0 where it does not say:
+    with it the same market can be met again at the same place.
+    """
 
     order: Name
     venue: Annotated[str, Meta(max_length=64)] = ""
+    seen_ns: TimeNs = 0
 
 
 class VenueAccepted(Report, frozen=True, kw_only=True, gc=False, tag="accepted"):

@@ -54,6 +54,7 @@ class PaperAdapter:
         self._faults = faults or FaultScript()
         self._deliver: Deliver | None = None
         self._task: asyncio.Task[None] | None = None
+        self._at_work = False
         self._counts = {"ticks": 0, "refused": 0, "reports": 0}
 
     async def start(self, deliver: Deliver) -> None:
@@ -107,7 +108,7 @@ class PaperAdapter:
                 return Unknown("NOT_HERE")
             moved = OrderMoved(request.account, ts_ns, request.order, "pending_cancel", "", request.request_id)
             self._venue.apply(moved)
-        await self._give(self._venue.advance(max(ts_ns, self._clock.now_ns())))
+        await self._pass(ts_ns)
         if fault == "drop_after":
             return Unknown("NO_ANSWER")
         return self._found(request) if request.verb == "query" else None
@@ -131,15 +132,17 @@ class PaperAdapter:
         return {**self._counts, "orders": len(self._venue.orders), "connected": self.connected, "drops": self.drops}
 
     def on_ticks(self, batch: TickBatch) -> list[VenueReport]:
-        """Take ticks; of instruments without orders only the newest quote and trade."""
+        """Take ticks; of instruments without orders only the newest trade and the newest quote of each side."""
         names, codes = batch.instrument
         used = self._venue.watched()
         usable = (batch.flags & UNUSABLE) == 0
         usable &= np.isin(codes, [code for code, name in enumerate(names) if self._venue.instruments.get(name)])
+        quotes = usable & (batch.kind == QUOTE)
         rows: set[int] = set()
-        for kind in (batch.kind == QUOTE, batch.kind != QUOTE):
-            chosen = np.flatnonzero(usable & kind)
-            rows |= set(dict(zip(codes[chosen].tolist(), chosen.tolist(), strict=True)).values())
+        for kept in (usable & ~quotes, quotes & (batch.bid != ABSENT), quotes & (batch.ask != ABSENT)):
+            last = np.full(len(names), -1, np.int64)
+            last[codes[kept]] = np.flatnonzero(kept)
+            rows |= set(last[last >= 0].tolist())
         watched = [code for code, name in enumerate(names) if name in used]
         if watched:
             rows |= set(np.flatnonzero(usable & np.isin(codes, watched)).tolist())
@@ -159,10 +162,17 @@ class PaperAdapter:
                 await self._ticks.stop()
                 await asyncio.sleep(RETRY_S)
                 continue
+            self._at_work = True
             for record in records:
                 await self._work(record)
+            self._at_work = False
             if self.connected:
-                await self._give(self._venue.advance(self._clock.now_ns()))
+                await self._pass(0)
+
+    async def _pass(self, ts_ns: int) -> None:
+        """Let time pass, unless ticks wait: a request must not meet a market from before it was made."""
+        if not (self._at_work or await self._ticks.behind()):
+            await self._give(self._venue.advance(max(ts_ns, self._clock.now_ns())))
 
     async def _work(self, record: Record) -> None:
         try:

@@ -145,7 +145,10 @@ class Normalize:
         if self._position >= self._quiet_below and self._held:
             self._add_prices(list(self._held.values()), pending)
             self._held.clear()
-        await asyncio.gather(*(self._append(output, messages) for output, messages in pending.items()))
+        # Bars come after the ticks that they follow from: whoever acts on a bar finds the market that closed it.
+        for bars in (False, True):
+            outputs = [output for output in pending if (output[0] == BARS.name) == bars]
+            await asyncio.gather(*(self._append(output, pending[output]) for output in outputs))
         self._written |= newest
         self._worked_at = time.monotonic()
         self._observe_latency(clocks)

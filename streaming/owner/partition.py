@@ -272,14 +272,17 @@ class Partition:
         return self._state
 
     def _decide(self, command: AnyCommand, cause: str, *, keep_cause: bool = False) -> tuple[Answer, GroupWriter]:
-        state, writer, tally = self._ready_state(), self._writer, self._tally
+        state, writer, tally, clock = self._ready_state(), self._writer, self._tally, self._around.clock
         assert writer is not None, "a state has its writer"
         assert tally is not None, "a state has its tally"
         if writer.full:
             raise NotReady(self.number, f"partition {self.number}: the journal does not keep up")
+        if keep_cause:
+            # From the topic, so from our own roles: the time of what they act on has certainly come.
+            clock.advance(command.ts_ns)
         try:
             applied: Applied = apply(
-                state, command, cause, self._around.clock.now_ns(), self._around.book.view, keep_cause=keep_cause
+                state, command, cause, clock.now_ns(), self._around.book.view, keep_cause=keep_cause
             )
         except Exception as error:
             # The state may be half changed: it is not used again.

@@ -24,6 +24,9 @@ class Follower(Protocol):
     async def take(self, timeout_s: float) -> list[Record]:
         """Return the next records, in the order of each partition; empty if none came in time. Raises `BrokerError`."""
 
+    async def behind(self) -> bool:
+        """Say whether there are records that were not taken yet, as far as is known here. Raises `BrokerError`."""
+
     async def stop(self) -> None:
         """Disconnect."""
 
@@ -42,6 +45,13 @@ class LogFollower:
             return found
         await asyncio.sleep(min(LOG_POLL_S, timeout_s))
         return await self._look()
+
+    async def behind(self) -> bool:
+        """Compare the positions with the ends."""
+        for partition, position in self._next.items():
+            if position < await self._client.end_offset(self._topic, partition):
+                return True
+        return False
 
     async def stop(self) -> None:
         """Need nothing."""
@@ -84,6 +94,14 @@ class KafkaFollower:
             for tp, records in found.items()
             for record in records
         ]
+
+    async def behind(self) -> bool:
+        """Compare the positions with the ends that came with the last records."""
+        consumer = self._consumer
+        if consumer is None:
+            return False
+        ends = {tp.partition: consumer.highwater(tp) for tp in consumer.assignment()}
+        return any(end is not None and self._starts.get(number, 0) < end for number, end in ends.items())
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -91,21 +91,20 @@ class _Ticks:
 
     def _quote(self, tick: Tick) -> None:
         desk, venue = self._run.desk, self._run.desk.venue
-        before = venue.shown.get(desk.name)
-        bid, bid_qty, ask, ask_qty = tick.bid, tick.bid_qty, tick.ask, tick.ask_qty
-        if before is not None and self._quoted:
-            # A quote of one side leaves the other as it was.
-            bid, bid_qty = (before.bid, before.bid_qty) if bid is None else (bid, bid_qty)
-            ask, ask_qty = (before.ask, before.ask_qty) if ask is None else (ask, ask_qty)
-        self._quoted = True
-        self._bid, self._ask = bid, ask
+        if not self._quoted:
+            # Real quotes take the place of the assumed spread.
+            desk.hide()
+            self._quoted, self._bid, self._ask = True, None, None
+        # A quote of one side leaves the other as it was.
+        bid = self._bid = self._bid if tick.bid is None else tick.bid
+        ask = self._ask = self._ask if tick.ask is None else tick.ask
         if bid is not None and ask is not None and 0 < bid <= ask:
             self.mark = (bid + ask) // 2
         if venue.orders:
             self._look(tick.ts_ns)
-            desk.settle(venue.on_quote(desk.name, tick.ts_ns, bid, bid_qty, ask, ask_qty), tick.ts_ns)
-        else:
-            desk.show(bid, bid_qty, ask, ask_qty)
+        reports = venue.on_quote(desk.name, tick.ts_ns, tick.bid, tick.bid_qty, tick.ask, tick.ask_qty)
+        if reports:
+            desk.settle(reports, tick.ts_ns)
 
     def _look(self, ts_ns: int) -> None:
         if self.mark:

@@ -20,10 +20,10 @@ class FillModel(Protocol):
 
 
 class LatencyModel(Protocol):
-    """How long a request is on its way."""
+    """When a request arrives."""
 
-    def latency_ns(self, order: str, verb: str) -> int:
-        """Return the delay of a request."""
+    def arrival_ns(self, order: str, verb: str, ts_ns: int) -> int:
+        """Return when a request that leaves at `ts_ns` reaches the venue."""
         ...
 
 
@@ -58,9 +58,9 @@ class FixedLatency(msgspec.Struct, frozen=True):
 
     ns: int = 0
 
-    def latency_ns(self, order: str, verb: str) -> int:  # noqa: ARG002 - the protocol of all latency models
-        """Return the fixed delay."""
-        return self.ns
+    def arrival_ns(self, order: str, verb: str, ts_ns: int) -> int:  # noqa: ARG002 - the protocol of all latency models
+        """Return the time after the fixed delay."""
+        return ts_ns + self.ns
 
 
 class TickSlippage(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ class About(TypedDict):
     ts_ns: int
     order: str
     venue: str
+    seen_ns: int
 
 
 class Shown(msgspec.Struct, gc=False):
@@ -63,6 +64,7 @@ class PaperVenue:
         self.books: dict[str, Book] = {}
         self.shown: dict[str, Shown] = {}
         self._quoted: set[str] = set()
+        self._seen: dict[str, int] = {}
         self._of_account: dict[str, dict[str, PaperOrder]] = {}
         self._of_instrument: dict[str, int] = {}
         self._heirs: dict[str, list[str]] = {}
@@ -116,6 +118,7 @@ class PaperVenue:
     ) -> Reports:
         """Take a quote; return what it fills. A quote of one side leaves the other as it was."""
         reports = self.advance(ts_ns)
+        self._seen[instrument] = ts_ns
         before = self.shown.get(instrument) if instrument in self._quoted else None
         if before is not None and bid is None:
             bid, bid_qty = before.bid, before.bid_qty
@@ -134,6 +137,7 @@ class PaperVenue:
     def on_trade(self, instrument: str, ts_ns: int, price: int, qty: int) -> Reports:
         """Take a trade; return what it triggers and fills."""
         reports = self.advance(ts_ns)
+        self._seen[instrument] = ts_ns
         lot = self.instruments[instrument].lot
         budget = self.models.fill.available(qty, lot)
         book = self.books.get(instrument)
@@ -308,7 +312,7 @@ class PaperVenue:
 
     def _plan(self, ts_ns: int, order: str, verb: str, action: Action) -> None:
         self._count += 1
-        heappush(self._due, (ts_ns + self.models.latency.latency_ns(order, verb), self._count, action, order))
+        heappush(self._due, (self.models.latency.arrival_ns(order, verb, ts_ns), self._count, action, order))
 
     def _too_late(self, order: PaperOrder, ts_ns: int) -> VenueReport:
         if order.live and order.leaves:
@@ -317,4 +321,11 @@ class PaperVenue:
         return VenueRejected(**self._about(order, ts_ns), request="cancel", code="TOO_LATE")
 
     def _about(self, order: PaperOrder, ts_ns: int) -> About:
-        return {"account": order.intent.account, "ts_ns": ts_ns, "order": order.intent.order, "venue": self.name}
+        intent = order.intent
+        return {
+            "account": intent.account,
+            "ts_ns": ts_ns,
+            "order": intent.order,
+            "venue": self.name,
+            "seen_ns": self._seen.get(intent.instrument, 0),
+        }

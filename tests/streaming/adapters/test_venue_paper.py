@@ -24,7 +24,7 @@ from trading.commands import (
     VenueReport,
 )
 from trading.events import OrderMoved
-from trading.market.batches import QUOTE, TRADE
+from trading.market.batches import ABSENT, QUOTE, TRADE
 from trading.market.flags import CROSS
 from trading.orders.reconcile import VenueView
 from trading.routing.models import FixedLatency, Models
@@ -85,6 +85,34 @@ async def test_quotes_and_trades_fill_and_what_is_unusable_does_not(bench: Bench
     fills = [report for report in bench.said if isinstance(report, VenueFill)]
     assert [(fill.qty, fill.price, fill.liquidity) for fill in fills] == [("3", "99", "maker"), ("4", "98.92", "taker")]
     assert bench.venue.stats()["refused"] == 1
+
+
+async def test_a_quote_of_one_side_leaves_the_other_even_of_an_instrument_without_orders(bench: Bench) -> None:
+    whole, low = tick(QUOTE, 9_890, 4), tick(QUOTE, 9_880, 7)
+    low.ask[:] = low.ask_qty[:] = ABSENT
+    await bench.ticks(whole.encode(), low.encode())
+    await bench.venue.send(asked(submit(type="market", qty="3")), T0)
+    (fill,) = [report for report in bench.said if isinstance(report, VenueFill)]
+    assert (fill.qty, fill.price) == ("3", "98.92")
+
+
+async def test_a_report_says_how_far_the_market_was_seen(bench: Bench) -> None:
+    await bench.ticks(tick(QUOTE, 9_890, 4, T0 + 1).encode(), tick(TRADE, 9_000, 1, T0 + 2).encode())
+    await bench.venue.send(asked(), T0)
+    await bench.ticks(tick(TRADE, 9_900, 3, T0 + 5).encode())
+    assert [report.seen_ns - T0 for report in bench.said] == [2, 2, 5]
+
+
+async def test_a_request_waits_for_the_ticks_that_were_there_before_it() -> None:
+    bench = Bench()
+    await bench.broker.append(TICKS.name, 0, [(None, tick(QUOTE, 9_890, 100, T0 + 3).encode())])
+    bench.clock.advance(T0 + 5)
+    assert await bench.venue.send(asked(submit(type="market")), T0 + 5) is None
+    assert bench.said == []
+    await bench.venue.start(bench.keep)
+    await until(lambda: len(bench.said) == 2)
+    assert [report.seen_ns - T0 for report in bench.said] == [3, 3]
+    await bench.venue.stop()
 
 
 async def test_a_query_finds_the_order_or_says_that_it_never_came(bench: Bench) -> None:
@@ -201,6 +229,9 @@ class Failing:
     async def take(self, timeout_s: float) -> list[Record]:
         self.calls.append("take")
         raise BrokerError("BROKER_UNREACHABLE", f"nothing in {timeout_s} s", retriable=True)
+
+    async def behind(self) -> bool:
+        return False
 
     async def stop(self) -> None:
         self.calls.append("stop")

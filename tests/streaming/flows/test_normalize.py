@@ -212,6 +212,28 @@ async def test_the_source_of_each_output_only_rises(tmp_path: Path) -> None:
             assert len(offsets) == len(values)
 
 
+async def test_bars_come_after_the_ticks_that_they_follow_from(tmp_path: Path) -> None:
+    class Slow(FragileBroker):
+        under_way, bars = 0, 0
+
+        async def append(
+            self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]
+        ) -> int:
+            assert topic != "bars" or not self.under_way
+            self.bars += topic == "bars"
+            self.under_way += topic != "bars"
+            await asyncio.sleep(0)
+            self.under_way -= topic != "bars"
+            return await super().append(topic, partition, messages)
+
+    broker = Slow()
+    broker.records["ticks.raw", 0] = (await broker_with_frames()).records["ticks.raw", 0]
+    flow = processor(broker, tmp_path)
+    await flow.open()
+    await flow.process(broker.records["ticks.raw", 0])
+    assert broker.bars
+
+
 def test_the_policy_is_that_of_the_settings() -> None:
     policy = policy_of(MarketSettings(allowed_lateness_ms=3, jump_ratio=2.0, no_trade="carry"))
     assert (policy.allowed_lateness_ns, policy.jump_ratio, policy.no_trade) == (3_000_000, 2.0, "carry")

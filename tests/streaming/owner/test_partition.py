@@ -140,6 +140,15 @@ async def test_an_error_in_the_core_drops_the_state_that_it_may_have_half_change
     await partition.execute(opening(), "t-2")
 
 
+async def test_a_command_of_the_topic_is_decided_no_earlier_than_what_it_acts_on(world: World) -> None:
+    partition = await world.start()
+    partition.take(0, OpenAccount(account="a", ts_ns=T0 + 7, actor="x"))
+    await partition.settle()
+    await partition.execute(Deposit(account="a", ts_ns=T0 + 99, actor="x", ref="r", amount="5"), "http:1")
+    times = [read_record(row.value or b"").ts_ns for row in world.broker.records[ORDERS_JOURNAL.name, 0]]
+    assert times == [T0, T0 + 7, T0 + 7]
+
+
 async def test_what_is_due_by_time_is_done_one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     partition = await world.start()
     await partition.execute(opening(), "t-1")

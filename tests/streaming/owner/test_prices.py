@@ -82,6 +82,9 @@ async def test_reading_goes_on_after_the_broker_failed(book: MarketBook, monkeyp
                 raise BrokerError("BROKER_UNREACHABLE", "away", retriable=True)
             return self.answers.pop() if self.answers else []
 
+        async def behind(self) -> bool:
+            return False
+
         async def stop(self) -> None:
             self.stopped = True
 

@@ -25,6 +25,7 @@ async def test_old_and_new_records_of_all_partitions_come(client: BrokerClient, 
     assert await follower.take(0.01) == []
     await client.append(topic, 1, [(b"c", b"4")])
     assert await take(follower, 1) == [(1, b"4")]
+    assert not await follower.behind()
     await follower.stop()
 
 

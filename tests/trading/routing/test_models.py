@@ -5,7 +5,7 @@ from trading.routing.models import FixedLatency, Participation, PpmFee, TickSlip
 
 def test_the_models() -> None:
     assert Participation(2_500).available(99, 5) == 20
-    assert FixedLatency(7).latency_ns("o", "new") == 7
+    assert FixedLatency(7).arrival_ns("o", "new", 5) == 12
     assert TickSlippage(2).price(100, 1, 5) == 110
     assert TickSlippage(2).price(100, -1, 5) == 90
     assert TickSlippage(50).price(100, -1, 5) == 5

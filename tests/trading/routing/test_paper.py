@@ -72,6 +72,16 @@ def test_a_limit_order_rests_and_fills_by_volume_in_order_of_acceptance() -> Non
     assert (ring.status("c1"), ring.status("c2")) == (("filled", 10), ("partially_filled", 2))
 
 
+def test_a_quote_of_one_side_leaves_the_other_with_what_orders_took_of_it() -> None:
+    ring = Ring()
+    ring.quote(9_990, 10_010, size=14)
+    ring.send(submit("c1", type="market"))
+    ring.take(ring.venue.on_quote(XYZ.id, ring.now, 9_980, 5, None, 0))
+    ring.send(submit("c2", type="market"))
+    assert (ring.status("c1"), ring.status("c2")) == (("filled", 10), ("partially_filled", 4))
+    assert (ring.venue.shown[XYZ.id].bid, ring.venue.shown[XYZ.id].bid_qty) == (9_980, 5)
+
+
 def test_a_quote_through_the_limit_fills_at_the_quote() -> None:
     ring = Ring()
     ring.quote(9_990, 10_010)
