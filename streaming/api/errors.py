@@ -132,6 +132,12 @@ def of_desk(error: DeskError) -> ApiError:
     return ApiError(503, error.code, message, retry_s=RETRY_AFTER_S)
 
 
+def of_journal(error: Exception) -> ApiError:
+    """Return the error of a journal, or of the history folded from it, that cannot be read now."""
+    code = str(getattr(error, "code", "HISTORY_UNAVAILABLE"))
+    return ApiError(503, code, "the journal cannot be read now; try again", retry_s=RETRY_AFTER_S)
+
+
 def field_of(code: str) -> str:
     """Return the field that a code of the core speaks of."""
     for prefix, field in (

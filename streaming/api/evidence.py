@@ -12,7 +12,9 @@ from streaming.api.history import Place
 from streaming.api.operations import Call, Operation
 from streaming.api.orders import path_order
 from streaming.api.symbols import as_uuid
+from streaming.owner.desk import DeskError
 from streaming.owner.recovery import JournalReader
+from streaming.transport.client import BrokerError
 from trading.amounts import to_text
 from trading.codec import CodecError
 from trading.commands import LimitsBody
@@ -20,6 +22,7 @@ from trading.events import OrderAccepted, OrderRefused, RiskInputs
 from trading.orders.journal import JournalError, Record, hash_of, read_record, verify
 
 VERIFY_RECORDS = 1_000
+CORRUPT = "LOG_CORRUPT"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -146,8 +149,10 @@ async def audit(call: Call) -> Audit:
 
 async def _chain(call: Call, partition: int) -> ChainState:
     reader = JournalReader()
-    records, seq, prev, error = 0, 0, "", None
+    records, seq, prev = 0, 0, ""
+    error: JournalError | CodecError | BrokerError | None = None
     waiting: list[bytes] = []
+    owned_seq, owned_hash = await _owned(call, partition)
     try:
         async for message in call.services.history.records(partition):
             record = reader.take(message)
@@ -156,17 +161,34 @@ async def _chain(call: Call, partition: int) -> ChainState:
             if not records:
                 # The broker may have let go of the oldest records: the chain is verified from the first that is held.
                 seq, prev = record.seq - 1, record.prev_hash
+            if record.seq == owned_seq and record.hash != owned_hash:
+                raise JournalError("REWRITTEN", f"record {record.seq} is not the one that its owner has written")
             records += 1
             waiting.append(message.value)
             if len(waiting) >= VERIFY_RECORDS:
                 seq, prev = await asyncio.to_thread(verify, waiting, seq, prev)
                 waiting = []
         seq, prev = verify(waiting, seq, prev)
+        if seq < owned_seq:
+            raise JournalError("TRUNCATED", f"record {seq} is the last one, its owner has written {owned_seq}")
     except (JournalError, CodecError) as found:
+        error = found
+    except BrokerError as found:
+        # The broker's own checksum finds a changed byte before the chain does; anything else is no finding.
+        if found.code != CORRUPT:
+            raise
         error = found
     code = None if error is None else error.code
     said = None if error is None else str(error)
     return ChainState(partition, records, reader.skipped, seq, prev, error is None, code, said)
+
+
+async def _owned(call: Call, partition: int) -> tuple[int, str]:
+    """Return the last durable record as the owner knows it; (0, "") where another process is the owner."""
+    try:
+        return await call.services.desk.read_partition(partition, lambda state: (state.seq, state.hash))
+    except DeskError:
+        return 0, ""
 
 
 def _step(place: Place, payload: bytes, record: Record, command: dict[str, Any] | None) -> Step:

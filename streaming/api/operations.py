@@ -6,6 +6,7 @@ with a stable code.
 
 import itertools
 import secrets
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from streaming.api import body as bodies
-from streaming.api.errors import ApiError, headers_of, of_desk, render
+from streaming.api.errors import ApiError, headers_of, of_desk, of_journal, render
 from streaming.api.history import History
 from streaming.api.keys import Key, KeyRing, Scope
 from streaming.api.limiter import Limiter
 from streaming.api.symbols import SymbolBook
 from streaming.owner.desk import Desk, DeskError
 from streaming.settings import ApiSettings
+from streaming.transport.client import BrokerError
 
 MAX_QUERY_CHARS = 8_192
 JSON_TYPE = "application/json"
@@ -124,6 +126,10 @@ def endpoint(operation: Operation, services: Services) -> Callable[[Request], Aw
             return fail(error, id_, alpaca=operation.alpaca)
         except DeskError as error:
             return fail(of_desk(error), id_, alpaca=operation.alpaca)
+        except (BrokerError, sqlite3.OperationalError) as error:
+            # The journal or the read model cannot be reached now; what was decided stands.
+            _log.warning("request_unanswered", request_id=id_, path=operation.path, reason=str(error))
+            return fail(of_journal(error), id_, alpaca=operation.alpaca)
         except Exception:  # noqa: BLE001 - the client gets a code, the log gets the reason
             _log.exception("request_failed", request_id=id_, path=operation.path)
             hidden = ApiError(500, "INTERNAL", f"the request failed; the log has the reason under {id_}")

@@ -1,9 +1,14 @@
 """The story of an order is complete and hashed; one flipped byte anywhere is found, with its place."""
 
+import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
+from streaming.transport.client import BrokerError, Record
 from tests.streaming.api.http import api
-from trading.orders.journal import read_record
+from trading.orders.journal import hash_of, read_record
 
 
 async def test_why_tells_command_risk_limits_records_and_fills(tmp_path: Path) -> None:
@@ -46,3 +51,55 @@ async def test_the_audit_finds_a_flipped_byte(tmp_path: Path) -> None:
         del journal[-2]
         page = await http.get("/v1/audit", "admin", partition=place)
         assert [chain["code"] for chain in page["partitions"]] == ["GAP"]
+
+
+async def test_any_flipped_bit_of_any_record_is_found(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        for number in range(4):
+            await http.order(client_order_id=f"c{number}")
+        place, dice = http.rig.desk.partition_of("a"), random.Random(7)
+        journal = http.rig.desk.journal[place]
+        for _ in range(100):
+            which = dice.randrange(len(journal))
+            before = journal[which]
+            at = dice.randrange(len(before))
+            changed = bytearray(before)
+            changed[at] ^= 1 << dice.randrange(8)
+            journal[which] = bytes(changed)
+            (chain,) = (await http.get("/v1/audit", "admin", partition=place))["partitions"]
+            assert not chain["whole"], (which, at, bytes(changed))
+            journal[which] = before
+        assert (await http.get("/v1/audit", "admin"))["whole"]
+
+
+async def test_the_audit_finds_what_was_cut_off_or_written_anew(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        await http.order()
+        place = http.rig.desk.partition_of("a")
+        journal = http.rig.desk.journal[place]
+        last = journal.pop()
+        (chain,) = (await http.get("/v1/audit", "admin", partition=place))["partitions"]
+        assert chain["code"] == "TRUNCATED"
+        changed = last.replace(b'"qty":50000000', b'"qty":50000001')
+        journal.append(changed.replace(read_record(last).hash.encode(), hash_of(changed).encode()))
+        (chain,) = (await http.get("/v1/audit", "admin", partition=place))["partitions"]
+        assert chain["code"] == "REWRITTEN"
+
+
+async def test_a_checksum_of_the_broker_is_a_finding_and_its_absence_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api(tmp_path) as http:
+
+        async def broken(_partition: int) -> AsyncIterator[Record]:
+            if code:
+                raise BrokerError(code, "the broker says so")
+            yield Record("", 0, 0, None, None)
+
+        monkeypatch.setattr(http.rig.history, "records", broken)
+        code = "LOG_CORRUPT"
+        page = await http.get("/v1/audit", "admin")
+        assert [chain["code"] for chain in page["partitions"]] == ["LOG_CORRUPT"] * 4
+        code = "BROKER_UNREACHABLE"
+        answer = await http.ask("GET", "/v1/audit", "admin")
+        assert (answer.status_code, answer.json()["code"]) == (503, "BROKER_UNREACHABLE")

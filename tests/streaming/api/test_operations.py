@@ -1,10 +1,12 @@
 """The gate in front of every operation: key, scope, rate, and errors that never show more than a code."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from streaming.api.operations import request_ids
+from streaming.transport.client import BrokerError
 from tests.streaming.api.http import ORDER, api
 from trading.orders.state import State
 
@@ -65,3 +67,26 @@ async def test_a_failure_inside_shows_no_trace(tmp_path: Path, monkeypatch: pyte
         assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
         assert "secret" not in answer.text
         assert answer.json()["request_id"] in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BrokerError("BROKER_UNREACHABLE", "nobody at home"), "BROKER_UNREACHABLE"),
+        (sqlite3.OperationalError("database or disk is full"), "HISTORY_UNAVAILABLE"),
+    ],
+)
+async def test_a_journal_that_cannot_be_read_is_503(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    async with api(tmp_path) as http:
+
+        async def broken(_partition: int | None = None) -> None:
+            raise error
+
+        monkeypatch.setattr(http.rig.history, "catch_up", broken)
+        for path in ("/v2/orders?status=all", "/v2/account/portfolio/history", "/v2/account/activities"):
+            answer = await http.ask("GET", path)
+            assert (answer.status_code, answer.json()["reason"]) == (503, code)
+            assert answer.headers["retry-after"] == "1"
+            assert str(error) not in answer.text

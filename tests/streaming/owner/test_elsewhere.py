@@ -26,36 +26,51 @@ def killed(state: State) -> bool:
 
 async def given(place: Place) -> list[Record]:
     """Return the commands in the topic of the other process, once there is one."""
-    follower = follow("log:", place.client, ORDERS_COMMANDS.name, place.house.partitions)
+    follower = follow(place.settings.broker_url, place.client, ORDERS_COMMANDS.name, place.house.partitions)
     while not (found := await follower.take(1.0)):
         pass
+    await follower.stop()
     return found
+
+
+async def check_the_owner_is_told(place: Place, other: Place) -> None:
+    await other.own([THERE])
+    await place.own([number for number in range(place.house.partitions) if number != THERE])
+    await other.price()
+    account = next(name for name in map(str, range(99)) if place.house.partition_of(name) == THERE)
+    for command in (
+        OpenAccount(account=account, ts_ns=0, actor="x"),
+        Deposit(account=account, ts_ns=0, actor="x", ref="r", amount="1000000"),
+        SetLimits(account=account, ts_ns=0, actor="x", limits=limits_body()),
+        submit("c1", account=account),
+    ):
+        await other.house.execute(command, "t-1")
+    asked = asyncio.create_task(place.house.execute_everywhere(KILL, "http:1"))
+    records = await given(place)
+    assert await place.house.read_partition(0, killed), "the partitions of this process do not wait for others"
+    assert not asked.done()
+    await other.lanes[0].process(records)
+    answers = await asked
+    assert [type(event) for event in answers[THERE].events] == [KillChanged, OrderMoved]
+    assert await other.house.read_partition(THERE, killed)
 
 
 async def test_the_owner_in_another_process_is_told_and_its_answer_waited_for(tmp_path: Path) -> None:
     async with Place(settings_of(tmp_path)) as place:
+        # The embedded log is of one process: the two desks share its client.
         other = Place(place.settings, place.client)
         await other.house.start(other.context)
-        await other.own([THERE])
-        await place.own([number for number in range(place.house.partitions) if number != THERE])
-        await other.price()
-        account = next(name for name in map(str, range(99)) if place.house.partition_of(name) == THERE)
-        for command in (
-            OpenAccount(account=account, ts_ns=0, actor="x"),
-            Deposit(account=account, ts_ns=0, actor="x", ref="r", amount="1000000"),
-            SetLimits(account=account, ts_ns=0, actor="x", limits=limits_body()),
-            submit("c1", account=account),
-        ):
-            await other.house.execute(command, "t-1")
-        asked = asyncio.create_task(place.house.execute_everywhere(KILL, "http:1"))
-        records = await given(place)
-        assert await place.house.read_partition(0, killed), "the partitions of this process do not wait for others"
-        assert not asked.done()
-        await other.lanes[0].process(records)
-        answers = await asked
-        assert [type(event) for event in answers[THERE].events] == [KillChanged, OrderMoved]
-        assert await other.house.read_partition(THERE, killed)
+        await check_the_owner_is_told(place, other)
         await other.house.stop()
+
+
+@pytest.mark.kafka
+async def test_the_owner_in_another_process_is_told_on_kafka(tmp_path: Path, broker: str) -> None:
+    async with (
+        Place(settings_of(tmp_path / "one", broker)) as place,
+        Place(settings_of(tmp_path / "two", broker)) as other,
+    ):
+        await check_the_owner_is_told(place, other)
 
 
 async def test_what_nobody_owns_refuses_the_answer_but_takes_the_control_later(
