@@ -6,6 +6,7 @@ The keys are those of its data folder, so that these commands work for whoever m
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -49,10 +50,12 @@ def orders(where: Where, status: str) -> int:
 def why(where: Where, name: str) -> int:
     """Tell the story of an order, by its id or by the id that its client gave it."""
     site, key = _open(where)
-    order_id = name
-    if not _is_id(name):
-        path = f"/v2/orders:by_client_order_id?client_order_id={quote(name, safe='')}"
-        order_id = _asked(site, "GET", path, key)["id"]
+    # Clients may give ids that look like ours, as alpaca-py does.
+    found = site.call("GET", f"/v1/orders/{name}/why", key) if _is_id(name) else None
+    if found is not None and found.status == HTTPStatus.OK:
+        return _show(where, found.body, story)
+    path = f"/v2/orders:by_client_order_id?client_order_id={quote(name, safe='')}"
+    order_id = _asked(site, "GET", path, key)["id"]
     return _show(where, _asked(site, "GET", f"/v1/orders/{order_id}/why", key), story)
 
 

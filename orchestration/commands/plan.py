@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.commands.failure import port_in_use
-from orchestration.gate.site import KEYS_FILE
 from orchestration.processes import Command
 from streaming.settings import Settings
 
@@ -30,10 +29,9 @@ class Plan:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Return name -> URL of what a person may open, and where the keys of the order API are."""
+        """Return name -> URL of what a person may open."""
         base = f"http://{self.http[0]}:{self.http[1]}"
-        pages = {"orders": f"{base}/v2", "keys": str(self.home / KEYS_FILE), "status": f"{base}/status"}
-        pages |= {"health": f"{base}/health/ready", "metrics": f"{base}/metrics"}
+        pages = {"status": f"{base}/status", "health": f"{base}/health/ready", "metrics": f"{base}/metrics"}
         pages["supervisor"] = f"http://{self.up[0]}:{self.up[1]}/health/ready"
         return {"dagster": f"{self.dagster_url}/asset-groups?{OPEN_GROUPS}"} | pages if self.dagster_url else pages
 

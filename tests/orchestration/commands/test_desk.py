@@ -60,6 +60,13 @@ def test_an_order_and_its_whole_story(served: Served) -> None:
     assert json.loads(trade("why", "mine", "--json"))["outcome"] == "filled"
 
 
+def test_a_client_id_that_looks_like_ours_is_found_too(served: Served) -> None:
+    name = "9f1c8b7e-0000-4000-8000-00000000abcd"
+    sent = json.loads(trade("order", "buy", "BTC/USD", "0.5", "--limit", "49000", "--id", name, "--json"))
+    assert json.loads(trade("why", name, "--json"))["order_id"] == sent["id"]
+    assert wrong("why", name.replace("d", "e")).code == "ORDER_UNKNOWN"
+
+
 @pytest.mark.parametrize(
     ("prices", "kind"),
     [((), "market"), (("--stop", "51000"), "stop"), (("--stop", "51000", "--limit", "51000"), "stop_limit")],

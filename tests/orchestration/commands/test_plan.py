@@ -23,8 +23,7 @@ def test_port_0_becomes_a_real_port_that_the_worker_is_told(tmp_path: Path) -> N
     assert plan.worker.env["TRADE_HTTP__PORT"] == str(plan.http[1])
     assert plan.worker.env["TRADE_HOME"] == str(tmp_path)
     assert plan.dagster == ()
-    assert set(plan.addresses) == {"orders", "keys", "status", "health", "metrics", "supervisor"}
-    assert plan.addresses["keys"] == str(plan.home / "keys.json")
+    assert set(plan.addresses) == {"status", "health", "metrics", "supervisor"}
 
 
 def test_dagster_listens_on_loopback_and_shares_the_home(tmp_path: Path) -> None:
