@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +146,8 @@ def _refuse(error: ConfigError, options: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: float | None, until_drained: bool) -> int:
-    from streaming.api.health import make_api
+    from streaming.api.front import Front
+    from streaming.api.health import PATHS, make_api
     from streaming.api.service import OrderApi
     from streaming.platform import Platform, describe
     from streaming.supervise import EXIT_FAILED, LoopWatch, PlatformError
@@ -172,11 +172,11 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
         return stop.is_set() or late or (until_drained and platform.drained)
 
     try:
-        pages = make_api(board, platform.metrics)
+        front = Front(make_api(board, platform.metrics), PATHS)
         for flow in flows:
             if isinstance(flow, Flow) and isinstance(flow.service, OrderApi):
-                flow.service.mount = partial(pages.mount, "")
-        await http.start(pages)
+                flow.service.mount = front.mount
+        await http.start(front)
         await platform.start()
         board.write()
         await platform.watch(over)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from streaming.api import account, activities, configuration, controls, evidence, orders, positions, what_if
+from streaming.api.dispatch import Dispatch
 from streaming.api.errors import ApiError
 from streaming.api.history import History
 from streaming.api.keys import KeyRing
@@ -35,6 +36,23 @@ OPERATIONS: tuple[Operation, ...] = (
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
+class OrderApp(FastAPI):
+    """FastAPI with a short way to the operations."""
+
+    def __init__(self, dispatch: Dispatch, **options: Any) -> None:
+        super().__init__(**options)
+        self._dispatch = dispatch
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        serve = self._dispatch.find(scope) if scope["type"] == "http" else None
+        if serve is None:
+            await super().__call__(scope, receive, send)
+        else:
+            response = await serve(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+
 def create_app(
     desk: Desk, keys: KeyRing, history: History, instruments: InstrumentTable, settings: ApiSettings | None = None
 ) -> FastAPI:
@@ -50,8 +68,11 @@ def create_app(
         strangers=Limiter(settings.stranger_rate, settings.stranger_burst),
         ids=request_ids(),
     )
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.include_router(_router(services))
+    dispatch = Dispatch()
+    app = OrderApp(
+        dispatch, title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    app.include_router(_router(services, dispatch))
     app.add_api_websocket_route("/stream", handler(services))
     page = document(OPERATIONS, TITLE, VERSION)
 
@@ -72,10 +93,12 @@ def create_app(
     return app
 
 
-def _router(services: Services) -> APIRouter:
+def _router(services: Services, dispatch: Dispatch) -> APIRouter:
     router = APIRouter()
     for operation in OPERATIONS:
         # A symbol may hold a slash, as BTC/USD does.
         path = operation.path.replace("{symbol}", "{symbol:path}")
-        router.add_route(path, endpoint(operation, services), methods=[operation.method], include_in_schema=False)
+        serve = endpoint(operation, services)
+        dispatch.add(operation.method, path, serve)
+        router.add_route(path, serve, methods=[operation.method], include_in_schema=False)
     return router

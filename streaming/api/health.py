@@ -11,6 +11,7 @@ from streaming.status import Board
 from streaming.transport.client import BrokerError
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PATHS = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 

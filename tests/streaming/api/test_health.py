@@ -5,9 +5,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from streaming.adapters.telemetry import Metrics
-from streaming.api.health import make_api
+from streaming.api.health import PATHS, make_api
 from streaming.status import Board
 from streaming.transport.client import BrokerError
 
@@ -83,3 +84,8 @@ async def test_a_broker_that_does_not_answer_is_503_without_a_trace(board: Board
     for path in ("/status", "/metrics"):
         answer = await http.get(path)
         assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED")
+
+
+def test_the_paths_of_the_pages_are_named(board: Board) -> None:
+    pages = make_api(board, Metrics(board.page))
+    assert {route.path for route in pages.routes if isinstance(route, APIRoute)} == PATHS
