@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streaming.api.server import HttpServer
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
-KNOWN = (*ROLES, "orders", "route", "strategy", "sink-journal", "sink-fills", "sink-positions")
+KNOWN = (*ROLES, "orders", "route", "strategy", "sink-journal")
 ALL = "all"
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.

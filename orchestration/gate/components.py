@@ -14,7 +14,7 @@ from streaming.adapters.lake import Lake, LakeError
 from streaming.settings import Settings
 from trading.schemas import FILLS_V1, JOURNAL_V1, ORDERS_COMMANDS, ORDERS_JOURNAL, POSITIONS_V1
 
-NEEDED_ROLES = ("ingest", "normalize", "orders", "route", "sink-journal", "sink-fills", "sink-positions")
+NEEDED_ROLES = ("ingest", "normalize", "orders", "route", "sink-journal")
 ORDER_TABLES = (JOURNAL_V1, FILLS_V1, POSITIONS_V1)
 CLOCK_TOLERANCE_S = 5.0
 READY_S = 60.0

@@ -20,7 +20,7 @@ OVERHEAD_S = 900.0
 SINKS_S = 60.0
 SHOWN = 3
 TOLD_CHARS = 400
-ORDER_SINKS = ("sink-journal", "sink-fills", "sink-positions")
+ORDER_SINKS = ("sink-journal",)
 
 
 def load(site: Site, rate: float, seconds: float, *, keep: bool = False) -> list[Finding]:

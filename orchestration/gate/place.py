@@ -16,7 +16,7 @@ from orchestration.processes import Child, Command
 
 ROLES = (
     *("ingest", "normalize", "orders", "route"),
-    *("sink-ticks", "sink-bars", "sink-journal", "sink-fills", "sink-positions"),
+    *("sink-ticks", "sink-bars", "sink-journal"),
 )
 ACCOUNTS = 64
 FEED_RATE = 200

@@ -42,6 +42,21 @@ CREATE INDEX fills_by_id ON fills (id);
 CREATE TABLE kills (partition INTEGER PRIMARY KEY, pulled INTEGER, actor TEXT)
 """
 TABLES = ("progress", "orders", "steps", "limits", "equity", "flows", "fills", "kills")
+# One statement for all rows: each statement lets other threads run, and comes back only when the event loop rests.
+_PUT_ORDERS = """
+INSERT OR REPLACE INTO orders SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+    value ->> 6, CAST(value -> 7 AS BLOB) FROM json_each(?)
+"""
+_PUT_STEPS = """
+INSERT OR REPLACE INTO steps SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
+"""
+_PUT_EQUITY = """
+INSERT OR REPLACE INTO equity SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
+"""
+_PUT_FILLS = """
+INSERT INTO fills (account, ts_ns, id, row) SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value -> 3 AS BLOB)
+    FROM json_each(?)
+"""
 _encoder = msgspec.json.Encoder()
 _rows = msgspec.json.Decoder(OrderRow)
 
@@ -75,6 +90,8 @@ class Fold:
         self._open: dict[str, OrderRow] = {}
         self._changed: dict[str, OrderRow] = {}
         self._steps: list[tuple[str, str, int, int]] = []
+        self._equity: dict[tuple[str, int], tuple[str, int, int, str]] = {}
+        self._fills: list[tuple[str, int, str, Execution]] = []
         self._progress = {row[0]: Progress(*row[1:]) for row in db.execute("SELECT * FROM progress")}
         self._n = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM orders").fetchone()[0])
 
@@ -96,16 +113,18 @@ class Fold:
             seq, chain = record.seq, record.hash
         after = Progress(stop, seq, chain, generation)
         with self._db:
-            self._db.executemany(
-                "INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?)", map(_line, self._changed.values())
-            )
-            self._db.executemany("INSERT OR REPLACE INTO steps VALUES (?,?,?,?)", self._steps)
+            for statement, rows in (
+                (_PUT_ORDERS, [_line(row) for row in self._changed.values()]),
+                (_PUT_STEPS, self._steps),
+                (_PUT_EQUITY, list(self._equity.values())),
+                (_PUT_FILLS, self._fills),
+            ):
+                self._db.execute(statement, (_encoder.encode(rows).decode(),))
             self._db.execute("INSERT OR REPLACE INTO progress VALUES (?,?,?,?,?)", (partition, *after[:4]))
         for order, row in self._changed.items():
             if row.ended:
                 self._open.pop(order, None)
-        self._changed.clear()
-        self._steps.clear()
+        self._clear()
         self._progress[partition] = after
 
     def _event(self, event: AnyEvent, partition: int, offset: int) -> None:
@@ -138,8 +157,8 @@ class Fold:
         if len(self._open) >= MAX_OPEN_ROWS:
             self._open.clear()
         self._open[event.order] = self._changed[event.order] = row
-        values = (event.account, event.ts_ns // MINUTE_NS, event.ts_ns, str(event.risk.equity))
-        self._db.execute("INSERT OR REPLACE INTO equity VALUES (?,?,?,?)", values)
+        minute = event.ts_ns // MINUTE_NS
+        self._equity[event.account, minute] = (event.account, minute, event.ts_ns, str(event.risk.equity))
 
     def _followed(self, event: OrderMoved | OrderFilled) -> None:
         row = self._row(event.order)
@@ -158,8 +177,7 @@ class Fold:
         intent, done = row.intent, row.filled + row.overfilled
         leaves = 0 if row.ended else max(0, intent.qty - row.inherited - done)
         made = Execution(execution_id(event), event, intent.price_scale, intent.qty_scale, done, leaves)
-        values = (event.account, event.ts_ns, made.id, _encoder.encode(made))
-        self._db.execute("INSERT INTO fills (account, ts_ns, id, row) VALUES (?,?,?,?)", values)
+        self._fills.append((event.account, event.ts_ns, made.id, made))
 
     def _row(self, order: str) -> OrderRow | None:
         row = self._open.get(order) or self._changed.get(order)
@@ -171,8 +189,13 @@ class Fold:
     def _forget(self) -> None:
         self._db.rollback()
         self._open.clear()
+        self._clear()
+
+    def _clear(self) -> None:
         self._changed.clear()
         self._steps.clear()
+        self._equity.clear()
+        self._fills.clear()
 
 
 def execution_id(event: OrderFilled) -> str:
@@ -207,5 +230,5 @@ def _line(row: OrderRow) -> tuple[Any, ...]:
         row.ended_ts_ns,
         intent.instrument,
         intent.side,
-        _encoder.encode(row),
+        row,
     )

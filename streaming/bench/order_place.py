@@ -15,7 +15,7 @@ from streaming.bench.order_client import Address
 from streaming.settings import ENV_PREFIX
 from streaming.status import FILE
 
-SINKS = ("sink-journal", "sink-fills", "sink-positions")
+SINKS = ("sink-journal",)
 ROLES = ("ingest", "normalize", "orders", "route", *SINKS)
 FEED_RATE = 200.0
 # A frame costs much the same whether it holds one tick or ten; orders are measured here, not ticks.

@@ -1,10 +1,15 @@
-"""Journal records go to the lake byte for byte."""
+"""The order journal goes to the lake: its records byte for byte, executions, and positions after each."""
 
 from functools import partial
 
 from streaming.flow import Flow
-from streaming.journal_rows import Journal
+from streaming.journal_rows import Fills, Journal, Positions
 from streaming.journal_sink import JournalSink
-from trading.schemas import JOURNAL_V1, ORDERS_JOURNAL
+from streaming.several import SeveralSinks
+from trading.schemas import FILLS_V1, JOURNAL_V1, ORDERS_JOURNAL, POSITIONS_V1
 
-FLOW = Flow("sink-journal", ORDERS_JOURNAL.name, partial(JournalSink, table=JOURNAL_V1, rows=Journal))
+SINKS = {
+    table.name: partial(JournalSink, table=table, rows=rows)
+    for table, rows in ((JOURNAL_V1, Journal), (FILLS_V1, Fills), (POSITIONS_V1, Positions))
+}
+FLOW = Flow("sink-journal", ORDERS_JOURNAL.name, partial(SeveralSinks, sinks=SINKS))

@@ -17,7 +17,7 @@ from tests.streaming.poll import until_sync
 from tests.streaming.worker_process import WorkerProcess
 from trading.schemas import FILLS_V1, JOURNAL_V1, POSITIONS_V1
 
-ROLES = "ingest,normalize,sink-ticks,orders,route,strategy,sink-journal,sink-fills,sink-positions"
+ROLES = "ingest,normalize,sink-ticks,orders,route,strategy,sink-journal"
 TABLES = (JOURNAL_V1, FILLS_V1, POSITIONS_V1)
 QTY = "0.01"
 

@@ -202,10 +202,10 @@ async def test_not_ready_while_a_state_is_opened(made: Made) -> None:
 
 
 def test_roles_stop_in_the_order_of_the_data() -> None:
-    names = ("sink-fills", "orders", "route", "sink-frames", "strategy", "normalize", "sink-ticks")
+    names = ("sink-journal", "orders", "route", "sink-frames", "strategy", "normalize", "sink-ticks")
     found = sorted((flow for flow in flows_of(names, []) if isinstance(flow, Flow)), key=platform._stage)
     stages = [(platform._stage(flow), flow.role) for flow in found]
     assert stages == [
         (0, "sink-frames"), (0, "normalize"), (1, "route"), (1, "strategy"),
-        (2, "orders"), (3, "sink-fills"), (3, "sink-ticks"),
+        (2, "orders"), (3, "sink-journal"), (3, "sink-ticks"),
     ]  # fmt: skip

@@ -22,7 +22,7 @@ def timer(state: State, command: Timer, _market: MarketView) -> list[AnyEvent]:
         if move is not None:
             events.append(move)
     expiring = {event.order for event in events if isinstance(event, OrderMoved)}
-    for since_ns, order in sorted((since_ns, order) for order, since_ns in state.waiting.items()):
+    for since_ns, order in _unanswered(state, now_ns):
         row = state.orders[order]
         limits = state.account_of(row).limits
         assert limits is not None, "an order has limits"
@@ -35,6 +35,15 @@ def timer(state: State, command: Timer, _market: MarketView) -> list[AnyEvent]:
         if account.ended and account.ended[0][0] <= until_ns
     )
     return events
+
+
+def _unanswered(state: State, now_ns: int) -> list[tuple[int, str]]:
+    """Return the orders that wait for longer than the most impatient account would, oldest first."""
+    if not state.waiting:
+        return []
+    patience_ns = min(account.limits.ack_timeout_ns for account in state.accounts.values() if account.limits)
+    until_ns = now_ns - patience_ns
+    return sorted((since_ns, order) for order, since_ns in state.waiting.items() if since_ns <= until_ns)
 
 
 def doubt(row: OrderRow) -> str:

@@ -45,7 +45,7 @@ def test_a_sound_platform_passes_every_check_but_those_of_time(capsys: pytest.Ca
 def test_a_platform_without_a_sink_is_stopped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, "ROLES", tuple(role for role in place.ROLES if role != "sink-fills"))
+    monkeypatch.setattr(place, "ROLES", tuple(role for role in place.ROLES if role != "sink-journal"))
     code, report = run(capsys)
     assert (code, report["verdict"], failed(report)) == (1, "STOP", ["roles"])
     assert [*report["stages"]] == ["components"]

@@ -91,7 +91,7 @@ async def test_an_order_shown_twice_is_a_fault(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_the_gateway_is_waited_for() -> None:
     lags = iter([5, 0])
-    caller = caller_of(lambda *_: (200, {"groups": {"route": {"lag": next(lags)}, "sink-fills": {"lag": 9}}}))
+    caller = caller_of(lambda *_: (200, {"groups": {"route": {"lag": next(lags)}, "sink-journal": {"lag": 9}}}))
     assert await caught_up(caller, ADMIN) > 0
 
 

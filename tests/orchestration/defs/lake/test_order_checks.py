@@ -10,11 +10,9 @@ from orchestration.catalog import table_key
 from orchestration.defs.lake.order_checks import TABLES, audit_orders
 from orchestration.home import Home
 from streaming.adapters.lake import Lake
-from streaming.flows import sink_fills, sink_journal, sink_positions
+from streaming.flows.sink_journal import SINKS
 from tests.streaming.journal_records import broker_of, context_of, drain, records
 from trading.schemas import FILLS_V1, ORDERS_JOURNAL
-
-SINKS = (sink_journal.FLOW, sink_fills.FLOW, sink_positions.FLOW)
 
 
 def failed(home: Path) -> set[str]:
@@ -36,10 +34,10 @@ def failed(home: Path) -> set[str]:
 
 async def _fill(home: Path, behind: int) -> None:
     payloads, _ = records()
-    for flow in SINKS:
-        end = len(payloads) - (behind if flow is sink_fills.FLOW else 0)
+    for name, make in SINKS.items():
+        end = len(payloads) - (behind if name == FILLS_V1.name else 0)
         broker = await broker_of(payloads[:end])
-        await drain(flow.factory(context_of(home, broker), ORDERS_JOURNAL.name, 0), broker)
+        await drain(make(context_of(home, broker), ORDERS_JOURNAL.name, 0), broker)
 
 
 def fill(home: Path, behind: int = 0) -> None:
