@@ -3,6 +3,7 @@
 Never used: `exactly_once` (duplicates, crashes), windowed tables, the leader topic, Faust's web server, `take()`.
 """
 
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 import faust
@@ -63,16 +64,44 @@ class NoWeb(BootStrategy):
     enable_web = False
 
 
+class RecordsSchema(faust.Schema[Any, Any]):
+    """The schema of messages that hold what was fetched together: nothing is to be decoded."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """Return what makes an event of a message."""
+
+        async def decode(message: Any, **_: Any) -> faust.Event:
+            return faust.Event(app, None, message.value, None, message)
+
+        return decode
+
+
+class Delivered:
+    """One record of those that were fetched together, as the guard wants it."""
+
+    __slots__ = ("_consumer", "message")
+
+    def __init__(self, message: Any, consumer: Any) -> None:
+        self.message, self._consumer = message, consumer
+
+    def ack(self) -> bool:
+        """Let the record go."""
+        return bool(self.message.ack(self._consumer))
+
+
 class App(faust.App):
     """An app without web server; its health pages are those of the worker."""
 
     BootStrategy = NoWeb
+    # Read by the consumers of both transports.
+    together = False
+    fetch_gap_s = 0.0
 
     def _create_directories(self) -> None:
         """Create none: there are no tables, and state belongs to the processors."""
 
 
-def make_app(role: str, settings: Settings) -> faust.App:
+def make_app(role: str, settings: Settings) -> App:
     """Return the app of a role on the broker of the settings. Nothing is connected or created yet."""
     url = faust_broker_url(settings.broker_url, fsync=settings.fsync)
     app = App(
@@ -115,6 +144,7 @@ class RoleApp:
         self.flow = flow
         self.guard = Guard(flow, context)
         self._app = make_app(flow.role, context.settings)
+        self._app.together, self._app.fetch_gap_s = True, flow.fetch_gap_s
         self._started = False
         _attach(self._app, flow, self.guard)
 
@@ -151,11 +181,12 @@ class RoleApp:
             await self._app.stop()
 
 
-def _attach(app: faust.App, flow: Flow, guard: Guard) -> None:
-    topic = app.topic(flow.topic, key_type=bytes, value_type=bytes, internal=False)
+def _attach(app: App, flow: Flow, guard: Guard) -> None:
+    schema = RecordsSchema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    topic = app.topic(flow.topic, schema=schema, internal=False)
 
     async def drive(stream: Any) -> None:
-        await guard.run(stream.noack().events())
+        await guard.run(_records(stream.noack().events(), app))
 
     app.agent(topic, name=flow.role)(drive)
 
@@ -173,6 +204,13 @@ def _attach(app: faust.App, flow: Flow, guard: Guard) -> None:
 
     app.on_partitions_assigned.connect(assigned, weak=False)
     app.on_partitions_revoked.connect(revoked, weak=False)
+
+
+async def _records(events: AsyncIterable[faust.Event], app: faust.App) -> AsyncIterator[Delivered]:
+    async for event in events:
+        consumer = app.consumer
+        for message in event.value:
+            yield Delivered(message, consumer)
 
 
 def _numbers(partitions: set[TP], topic: str) -> set[int]:

@@ -75,12 +75,16 @@ ProcessorFactory = Callable[[FlowContext, str, int], Processor]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One consuming role: its name (also app id and consumer group), its input topic and its processors."""
+    """One consuming role: its name (also app id and consumer group), its input topic and its processors.
+
+    `fetch_gap_s` is how long a record may wait for others, so that they are fetched together.
+    """
 
     role: str
     topic: str
     factory: ProcessorFactory
     service: Service | None = None
+    fetch_gap_s: float = 0.0
 
 
 class Source(Protocol):

@@ -17,9 +17,6 @@ from trading.schemas import DEADLETTER
 
 BATCH_RECORDS = 256
 BATCH_BYTES = 8 << 20
-# Enough to share one acknowledgement, few enough to cost the first of them under a millisecond.
-GATHER_RECORDS = 64
-GATHER_IDLE_TURNS = 3
 QUEUE_BYTES = 64 << 20
 TICK_S = 0.25
 REVOKE_WAIT_S = 5.0
@@ -118,7 +115,6 @@ class Lane:
                     await self._wake.wait()
                     continue
                 if self._queue:
-                    await self._gather()
                     await self._process(self._batch())
                 if self._tick_due and not self._revoked:
                     self._release(await self._processor.tick())
@@ -149,14 +145,6 @@ class Lane:
             await self._give(records, [None] * len(records))
             self.position = max(self.position, start)
         self._restored = self.position
-
-    async def _gather(self) -> None:
-        """Let the stream hand over what it has, one record in a turn or two, so that a backlog is worked in batches."""
-        idle_turns = 0
-        while idle_turns < GATHER_IDLE_TURNS and len(self._queue) < GATHER_RECORDS and not self._revoked:
-            before = len(self._queue)
-            await asyncio.sleep(0)
-            idle_turns = idle_turns + 1 if len(self._queue) == before else 0
 
     def _batch(self) -> list[Event]:
         batch: list[Event] = []

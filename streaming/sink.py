@@ -25,6 +25,8 @@ from trading.codec import CodecError, encode
 from trading.messages import DeadLetter, Reject, Source
 from trading.schemas import DEADLETTER, Table
 
+# Rows wait for a commit anyway, so records may wait for each other before they are fetched.
+FETCH_GAP_S = 0.05
 # Rows are small, but a raw frame is one row of up to megabytes.
 MAX_BYTES = 16 << 20
 BACKLOG_BYTES = 64 << 20

@@ -19,6 +19,8 @@ from trading.messages import DeadLetter, Reject, Source
 from trading.schemas import DEADLETTER, ORDERS_COMMANDS
 
 ROLE = "orders"
+# What a report may wait for others; orders over HTTP do not come this way.
+FETCH_GAP_S = 0.002
 SAMPLE_BYTES = 200
 AGAIN_S = 0.01
 
@@ -104,4 +106,4 @@ def order_flow(house: House) -> Flow:
     def lane(context: FlowContext, _topic: str, partition: int) -> CommandLane:
         return CommandLane(house, context, partition)
 
-    return Flow(ROLE, ORDERS_COMMANDS.name, lane, service=house)
+    return Flow(ROLE, ORDERS_COMMANDS.name, lane, service=house, fetch_gap_s=FETCH_GAP_S)

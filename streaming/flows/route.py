@@ -37,6 +37,8 @@ from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS
 
 MakeVenue = Callable[[FlowContext, Clock], Awaitable[Venue]]
 ROLE = "route"
+# What an order may wait for others on its way to the venue.
+FETCH_GAP_S = 0.002
 SENDS = frozenset({"new", "replace"})
 _log = structlog.get_logger("route")
 
@@ -277,4 +279,4 @@ def _lane(house: Gatehouse, context: FlowContext, _: str, partition: int) -> Rou
 def route_flow(make_venue: MakeVenue = paper_venue) -> Flow:
     """Return the flow with a venue of its own."""
     house = Gatehouse(make_venue)
-    return Flow(ROLE, ORDERS_JOURNAL.name, partial(_lane, house), service=house)
+    return Flow(ROLE, ORDERS_JOURNAL.name, partial(_lane, house), service=house, fetch_gap_s=FETCH_GAP_S)

@@ -3,8 +3,8 @@
 from functools import partial
 
 from streaming.flow import Flow
-from streaming.sink import DeltaSink
+from streaming.sink import FETCH_GAP_S, DeltaSink
 from streaming.sink_rows import bar_rows
 from trading.schemas import BARS, BARS_V1
 
-FLOW = Flow("sink-bars", BARS.name, partial(DeltaSink, table=BARS_V1, convert=bar_rows))
+FLOW = Flow("sink-bars", BARS.name, partial(DeltaSink, table=BARS_V1, convert=bar_rows), fetch_gap_s=FETCH_GAP_S)

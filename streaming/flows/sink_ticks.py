@@ -3,8 +3,8 @@
 from functools import partial
 
 from streaming.flow import Flow
-from streaming.sink import DeltaSink
+from streaming.sink import FETCH_GAP_S, DeltaSink
 from streaming.sink_rows import tick_rows
 from trading.schemas import TICKS, TICKS_V1
 
-FLOW = Flow("sink-ticks", TICKS.name, partial(DeltaSink, table=TICKS_V1, convert=tick_rows))
+FLOW = Flow("sink-ticks", TICKS.name, partial(DeltaSink, table=TICKS_V1, convert=tick_rows), fetch_gap_s=FETCH_GAP_S)

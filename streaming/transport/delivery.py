@@ -4,6 +4,10 @@ Replaces three parts of Faust's consumer: the drain loop (four tasks for each re
 interval tree of offset gaps (quadratic on topics with gaps), and the commit rule, which passes over a single
 unacknowledged record in front of acknowledged ones. Here the order of delivery is remembered, and the commit goes up
 to the first delivered record that is not acknowledged.
+
+An app with `together` gets what was fetched of a partition as one message whose value is the list of its messages: a
+stream takes a turn of the event loop and a dozen calls for each message. With `fetch_gap_s` it waits that long between
+two fetches that found little.
 """
 
 import asyncio
@@ -14,11 +18,15 @@ from typing import TYPE_CHECKING, Any, cast
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.consumer import Consumer
 from faust.types import TP
+from faust.types.tuples import ConsumerMessage
 from mode.types import ServiceT
 
 IDLE_WAIT_S = 1.0
 BUFFER_FULL_WAIT_S = 0.05
 YIELD_EVERY = 100
+TOGETHER_RECORDS = 256
+# A fetch that found less than this found no backlog.
+FEW_RECORDS = 128
 
 if TYPE_CHECKING:
     _Consumer = Consumer
@@ -108,6 +116,9 @@ class DeliveryTracking(_Consumer):
                     await self._seek_back()
                 elif records:
                     await self.wait_first(self._deliver(records), self.suspend_flow.wait())
+                    gap_s = getattr(self.app, "fetch_gap_s", 0.0)
+                    if gap_s and sum(map(len, records.values())) < FEW_RECORDS:
+                        await asyncio.sleep(gap_s)
         except (ConsumerStoppedError, asyncio.CancelledError):
             if not self.transport.app.should_stop:
                 raise
@@ -122,6 +133,9 @@ class DeliveryTracking(_Consumer):
         generation = self.app.consumer_generation_id
         for tp in records:
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        if getattr(self.app, "together", False):
+            await self._deliver_together(records, generation)
+            return
         since_yield = 0
         for tp, record in self.scheduler.iterate(records):
             since_yield += 1
@@ -132,13 +146,41 @@ class DeliveryTracking(_Consumer):
                 return
             await self._deliver_one(tp, self._to_message(tp, record))
 
+    async def _deliver_together(self, records: Mapping[TP, list[Any]], generation: int) -> None:
+        for tp, rows in records.items():
+            for first in range(0, len(rows), TOGETHER_RECORDS):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                found = [self._to_message(tp, row) for row in rows[first : first + TOGETHER_RECORDS]]
+                read = self._read_offset[tp]
+                if read is not None and found[0].offset < read:
+                    found = [message for message in found if message.offset >= read]
+                    if not found:
+                        continue
+                await self._commit_when_many()
+                last = found[-1].offset
+                self._delivered[tp].extend([message.offset for message in found])
+                # The list is the value; its messages are acknowledged, never this one.
+                whole: Any = found
+                await self.callback(
+                    ConsumerMessage(
+                        *(tp.topic, tp.partition, last, found[-1].timestamp, 0, [], None, whole, None, 0, 0),
+                        tp=tp,
+                        generation_id=found[-1].generation_id,
+                    )
+                )
+                self._read_offset[tp] = last
+
+    async def _commit_when_many(self) -> None:
+        if self._commit_every is not None and self._n_acked >= self._commit_every:
+            self._n_acked = 0
+            await self.commit()
+
     async def _deliver_one(self, tp: TP, message: Any) -> None:
         offset, read = message.offset, self._read_offset[tp]
         if read is not None and offset < read:
             return
-        if self._commit_every is not None and self._n_acked >= self._commit_every:
-            self._n_acked = 0
-            await self.commit()
+        await self._commit_when_many()
         if self.app.topics.acks_enabled_for(message.topic):
             self._delivered[tp].append(offset)
         await self.callback(message)
