@@ -68,9 +68,9 @@ class FakeDesk:
         await asyncio.sleep(0)
         return seen
 
-    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS) -> Subscription:
+    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS, partition: int | None = None) -> Subscription:
         """Return the records from now on."""
-        subscription = Subscription(queue_rows, self._subscriptions.remove)
+        subscription = Subscription(queue_rows, self._subscriptions.remove, partition)
         self._subscriptions.append(subscription)
         return subscription
 

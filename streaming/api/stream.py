@@ -1,7 +1,8 @@
 """The websocket of Alpaca's trading API: `trade_updates` of one account, each update after it is durable.
 
 The orders of a connection start as a copy of the state and follow the journal from there, so that each update shows the
-order as that event left it, not as it is by now. A reader that is too slow is told so and let go.
+order as that event left it, not as it is by now. A reader that is too slow, or whose partition this process has lost,
+is told so and let go: there is no hole in what a connection hears.
 """
 
 import asyncio
@@ -116,7 +117,9 @@ class Streams:
                 message = await asked
                 wanted = [name for name in message.data.streams if name == "trade_updates"]
                 if wanted and sender is None:
-                    subscription = self._services.desk.subscribe()
+                    subscription = self._services.desk.subscribe(
+                        partition=self._services.desk.partition_of(key.account)
+                    )
                     updates = await Updates.of(self._services, key.account)
                     sender = asyncio.create_task(_send(socket, subscription, updates))
                 elif not wanted and sender is not None and subscription is not None:

@@ -75,24 +75,34 @@ class Durable(NamedTuple):
 
 
 class Subscription(AsyncIterator[Durable]):
-    """Durable records in the order of each partition, from the call of `subscribe` on; bounded."""
+    """Durable records in the order of each partition, from the call of `subscribe` on; bounded, and without a hole.
 
-    def __init__(self, rows: int, forget: Callable[["Subscription"], None]) -> None:
+    Where records may have been written unseen, as when another process takes a partition over, it ends with an error.
+    """
+
+    def __init__(self, rows: int, forget: Callable[["Subscription"], None], partition: int | None = None) -> None:
         self._queue: asyncio.Queue[Durable | None] = asyncio.Queue(rows + 1)
         self._rows = rows
         self._forget = forget
-        self._slow = False
+        self._partition = partition
+        self._error: Exception | None = None
         self._closed = False
 
     def give(self, row: Durable) -> None:
         """Queue a record; a full queue ends the subscription with `SlowReaderError`."""
-        if self._closed:
+        if self._closed or self._partition not in (None, row.partition):
             return
         if self._queue.qsize() >= self._rows:
-            self._slow = True
+            self._error = SlowReaderError(f"more than {self._rows} records waited")
             self.close()
             return
         self._queue.put_nowait(row)
+
+    def lose(self, partition: int) -> None:
+        """End with `NotReady` if this partition is followed: what is written next may not be heard here."""
+        if not self._closed and self._partition in (None, partition):
+            self._error = NotReady(partition, f"partition {partition} was lost: read the state again, then follow")
+            self.close()
 
     def close(self) -> None:
         """End the subscription; what is queued can still be read."""
@@ -106,8 +116,8 @@ class Subscription(AsyncIterator[Durable]):
         if row is not None:
             return row
         self._queue.put_nowait(None)
-        if self._slow:
-            raise SlowReaderError(f"more than {self._rows} records waited")
+        if self._error is not None:
+            raise self._error
         raise StopAsyncIteration
 
 
@@ -149,8 +159,8 @@ class Desk(Protocol):
     async def read_partition(self, partition: int, view: Callable[[State], T]) -> T:
         """Return `view` of one partition, as `read` does."""
 
-    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS) -> Subscription:
-        """Return the durable records of all partitions that this process owns, from now on."""
+    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS, partition: int | None = None) -> Subscription:
+        """Return the durable records of one partition, or of all that this process owns, from now on."""
 
     def stats(self) -> dict[str, object]:
         """Return plain counters."""

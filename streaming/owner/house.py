@@ -93,6 +93,7 @@ class House:
             name=f"{socket.gethostname()}-{os.getpid()}",
             written=self._written,
             owned=self._announce,
+            lost=self._lost,
             observe=context.observe,
             renew_s=None if url.startswith("log:") else RENEW_S,
         )
@@ -159,9 +160,9 @@ class House:
         """Return a view of one partition."""
         return await self._owner(partition).read(view)
 
-    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS) -> Subscription:
+    def subscribe(self, queue_rows: int = SUBSCRIPTION_ROWS, partition: int | None = None) -> Subscription:
         """Return durable records from now on."""
-        subscription = Subscription(queue_rows, self._subscriptions.remove)
+        subscription = Subscription(queue_rows, self._subscriptions.remove, partition)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -202,6 +203,10 @@ class House:
         for subscription in list(self._subscriptions):
             for row in rows:
                 subscription.give(row)
+
+    def _lost(self, number: int) -> None:
+        for subscription in list(self._subscriptions):
+            subscription.lose(number)
 
     def _announce(self, number: int, generation: int) -> None:
         assert self._owners is not None, "the desk is started before it owns anything"

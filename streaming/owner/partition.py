@@ -40,7 +40,7 @@ _log = structlog.get_logger("owner")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a partition works with. `written(partition, first offset, payloads)` sees what is durable."""
+    """What a partition works with. `written(partition, first offset, payloads)` sees what is durable, until `lost`."""
 
     client: BrokerClient
     fenced: Callable[[int], FencedWriter]
@@ -50,6 +50,7 @@ class Surroundings:
     name: str
     written: Callable[[int, int, list[bytes]], None]
     owned: Callable[[int, int], None]
+    lost: Callable[[int], None]
     observe: Callable[[str, float], None]
     renew_s: float | None = None
 
@@ -138,6 +139,7 @@ class Partition:
             chore.cancel()
         if writer is not None:
             writer.fail(error)
+            self._around.lost(self.number)
         if isinstance(error, BrokerError) and error.code in FATAL:
             self.fatal = error
         if not self.stopping:
@@ -181,17 +183,19 @@ class Partition:
             self._timer_ns = now_ns
             if not writer.full:
                 self._decide(Timer(account="", ts_ns=now_ns), f"timer-{now_ns}")
-        if self._chores:
+        # A snapshot and a renewal use one producer; one at a time.
+        if self._chores or writer.renewing:
             return
         settings, now_s = self._around.settings, time.monotonic()
         behind = state.seq - self._snapshot_seq
-        if behind >= settings.snapshot_records or (behind and now_s - self._snapshot_s >= settings.snapshot_s):
-            self._do(self._snapshot(state, writer))
-        elif now_s - self._audit_s >= AUDIT_S:
-            self._do(self._audit(state))
-        elif self._around.renew_s is not None and now_s - self._renewed_s >= self._around.renew_s:
+        # The rare ones first: under load a snapshot may be due at every tick.
+        if self._around.renew_s is not None and now_s - self._renewed_s >= self._around.renew_s:
             self._renewed_s = now_s
             writer.renew(self._fenced.take_over, self._fence_again)
+        elif now_s - self._audit_s >= AUDIT_S:
+            self._do(self._audit(state))
+        elif behind >= settings.snapshot_records or (behind and now_s - self._snapshot_s >= settings.snapshot_s):
+            self._do(self._snapshot(state, writer))
 
     def stats(self) -> dict[str, Any]:
         """Return plain counters."""

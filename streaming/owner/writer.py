@@ -56,6 +56,11 @@ class GroupWriter:
         """Say whether no more should be decided before something is written."""
         return len(self._queue) >= MAX_QUEUED
 
+    @property
+    def renewing(self) -> bool:
+        """Say whether a renewal was asked for and is not through."""
+        return self._renewal is not None
+
     def put(self, account: str, payload: bytes) -> None:
         """Queue the record of the next seq."""
         self._queue.append((account.encode(), payload))
@@ -114,7 +119,6 @@ class GroupWriter:
         self._written(first, [payload for _, payload in group])
 
     async def _renew(self, take_over: Callable[[], Awaitable[int]], fence: Callable[[], None]) -> None:
-        self._renewal = None
         expected = self.durable_seq + 1 + self.base
         offset = await take_over()
         # The broker may need one barrier; more means that somebody else has written.
@@ -122,6 +126,7 @@ class GroupWriter:
             raise BrokerError("OFFSET_MOVED", f"taken over at {offset}, expected {expected}: there is another writer")
         self.base += offset - expected
         fence()
+        self._renewal = None
 
     def _group(self) -> list[tuple[bytes, bytes]]:
         group: list[tuple[bytes, bytes]] = []

@@ -69,6 +69,22 @@ async def test_what_is_no_message_is_told_so(address: str, message: str) -> None
             await heard(socket)
 
 
+async def test_a_partition_that_is_lost_ends_the_stream_instead_of_leaving_it_silent(http: Http, address: str) -> None:
+    async with connect(address) as socket:
+        await listening(socket)
+        number = http.rig.desk.partition_of("a")
+        (subscription,) = http.rig.desk._subscriptions
+        subscription.lose(number + 1)
+        await http.order()
+        assert (await heard(socket))["data"]["event"] == "pending_new"
+        subscription.lose(number)
+        assert (await heard(socket))["data"]["code"] == "NOT_READY"
+        with pytest.raises(ConnectionClosed) as closed:
+            await heard(socket)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+
+
 async def test_an_order_that_was_there_before_is_followed(http: Http, address: str) -> None:
     order = await http.order(qty="1")
     await http.rig.fill(order["id"], "0.25", "49000")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.owner.desk import Desk, SlowReaderError
+from streaming.owner.desk import Desk, NotReady, SlowReaderError
 from tests.desk_fake import FakeDesk
 from tests.streaming.owner.places import Place, settings_of
 from tests.trading.orders.builders import T0, limits_body, market, oid, submit
@@ -86,6 +86,18 @@ async def test_a_subscriber_gets_durable_records_in_order(desk: Desk) -> None:
     assert rows[0].record.events == answers[0].events
     subscription.close()
     with pytest.raises(StopAsyncIteration):
+        await anext(subscription)
+
+
+async def test_a_subscriber_of_one_partition_hears_only_that(desk: Desk) -> None:
+    names = ["a", next(name for name in "bcdefgh" if desk.partition_of(name) != desk.partition_of("a"))]
+    subscription = desk.subscribe(partition=desk.partition_of("a"))
+    for name in reversed(names):
+        await desk.execute(OpenAccount(account=name, ts_ns=0, actor="x"), "t:1")
+    assert (await anext(subscription)).record.account == "a"
+    subscription.lose(desk.partition_of(names[1]))
+    subscription.lose(desk.partition_of("a"))
+    with pytest.raises(NotReady):
         await anext(subscription)
 
 

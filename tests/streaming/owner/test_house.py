@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streaming.owner import house as module
-from streaming.owner.desk import NotOwner
+from streaming.owner.desk import NotOwner, NotReady
 from streaming.owner.owners import Owner
 from streaming.owner.recovery import fold_journal
 from tests.streaming.owner.desk_driver import accepted
@@ -49,8 +49,25 @@ async def test_the_end_closes_subscriptions_and_counts(tmp_path: Path) -> None:
         stats = place.house.stats()
         assert (stats["ready"], stats["prices"], stats["subscriptions"]) == (True, 1, 1)
         await place.close()
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(NotReady):
         await anext(subscription)
+
+
+async def test_who_follows_a_partition_that_is_lost_is_told_so(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path)) as place:
+        await place.own()
+        await place.price()
+        number = place.house.partition_of(ACCOUNT)
+        mine, other = (place.house.subscribe(partition=n) for n in (number, (number + 1) % 4))
+        await fund(place)
+        place.lanes[number].revoked()
+        assert [(await anext(mine)).record.account for _ in range(3)] == [ACCOUNT] * 3
+        with pytest.raises(NotReady, match="read the state again"):
+            await anext(mine)
+        assert place.house.stats()["subscriptions"] == 1
+        place.lanes[(number + 1) % 4].revoked()
+        with pytest.raises(NotReady):
+            await anext(other)
 
 
 @pytest.mark.kafka

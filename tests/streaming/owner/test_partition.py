@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,7 @@ class World:
         self.clock = EventClock()
         self.clock.advance(T0)
         self.owned: list[tuple[int, int]] = []
+        self.lost: list[int] = []
         self.around = Surroundings(
             client=self.broker,
             fenced=lambda number: LogFencedWriter(self.broker, (ORDERS_JOURNAL.name, ORDERS_STATE.name), number, 1.0),
@@ -40,6 +42,7 @@ class World:
             name="me",
             written=lambda *_: None,
             owned=lambda number, generation: self.owned.append((number, generation)),
+            lost=self.lost.append,
             observe=lambda *_: None,
         )
         self.partition = Partition(0, self.around)
@@ -88,7 +91,7 @@ async def test_a_lost_write_drops_the_state_and_takes_over_again(world: World) -
     assert partition.stats()["waiting"]["code"] == "LOG_FULL"
     assert await partition.until_ready()
     assert world.causes == ["fence:me", "t-1", "fence:me"]
-    assert world.owned == [(0, 0), (0, 2)]
+    assert (world.owned, world.lost) == ([(0, 0), (0, 2)], [0])
     assert await partition.read(lambda state: sorted(state.accounts)) == ["a"]
 
 
@@ -162,6 +165,36 @@ async def test_what_is_due_by_time_is_done_one_at_a_time(world: World, monkeypat
     partition.tick()
     await until(lambda: partition.stats()["audits"] == 2)
     assert partition.stats()["audit_differences"] == 1
+
+
+async def test_a_renewal_goes_before_snapshots_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(snapshot_records=1)
+    through = asyncio.Event()
+    through.set()
+
+    class Slow(LogFencedWriter):
+        async def take_over(self) -> int:
+            await through.wait()
+            return await super().take_over()
+
+    topics = (ORDERS_JOURNAL.name, ORDERS_STATE.name)
+    around = replace(world.around, fenced=lambda number: Slow(world.broker, topics, number, 1.0), renew_s=0.0)
+    partition = Partition(0, around)
+    partition.start()
+    assert await partition.until_ready()
+    await partition.execute(opening(), "t-1")
+    through.clear()
+    for _ in range(3):
+        partition.tick()
+        await asyncio.sleep(0)
+    assert (partition.stats()["snapshots"], world.causes) == (0, ["fence:me", "t-1"])
+    through.set()
+    await until(lambda: world.causes == ["fence:me", "t-1", "fence:me"])
+    partition._around = replace(around, renew_s=None)
+    partition.tick()
+    await until(lambda: partition.stats()["snapshots"] == 1)
+    assert partition.stats()["lost"] == 0
+    await partition.leave()
 
 
 async def test_a_clean_end_leaves_a_snapshot_and_refuses_what_comes_later(world: World) -> None:
