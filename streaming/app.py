@@ -18,13 +18,15 @@ from streaming.flow import Flow, FlowContext
 from streaming.guard import Guard
 from streaming.settings import Settings
 from streaming.transport.connect import faust_broker_url
+from streaming.transport.departed import client_id
 
 COMMIT_INTERVAL_S = 1.0
 POLL_RECORDS = 1_000
 # With the default of 4096 a full buffer costs a pause of one second each time.
 STREAM_BUFFER_RECORDS = 65_536
 SESSION_S = 10.0
-HEARTBEAT_S = 2.0
+# A member hears of a rebalance with the answer to a heartbeat: this is the most that a hand-over waits for it.
+HEARTBEAT_S = 0.25
 REBALANCE_S = 10.0
 REQUEST_S = 30.0
 MAX_FETCH_BYTES = 8 << 20
@@ -107,6 +109,7 @@ def make_app(role: str, settings: Settings) -> App:
     app = App(
         role,
         broker=url,
+        broker_client_id=client_id(),
         store="memory://",
         key_serializer="raw",
         value_serializer="raw",

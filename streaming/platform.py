@@ -15,6 +15,7 @@ from streaming.settings import SETTINGS, ConfigError, Settings
 from streaming.status import Board
 from streaming.supervise import CommitWatch, PlatformError
 from streaming.transport.client import BrokerClient, BrokerError
+from streaming.transport.departed import evict
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS_RAW
 
 WATCH_S = 0.1
@@ -69,6 +70,7 @@ class Platform:
             if error.code == "TOPIC_MISMATCH":
                 raise ConfigError(SETTINGS, topics.setting_of(str(error)), str(error)) from None
             raise PlatformError(error.code, str(error), EXIT_UNAVAILABLE) from error
+        await evict(self._settings.broker_url, [flow.role for flow in consuming])
         self.board.watch(self._client, specs, {flow.role: flow.topic for flow in consuming})
         for flow in consuming:
             if flow.service is not None:
@@ -139,6 +141,8 @@ class Platform:
         ends = {number: await self._client.end_offset(topic, number) for number in role.guard.partitions}
         await role.guard.drain(ends)
         await role.commit()
+        # Who goes on with the partitions need not wait until the later stages are through.
+        await _settled(role.stop())
 
     def _context(self, role: str) -> FlowContext:
         return FlowContext(self._settings, self._settings.home, self._client, self.metrics.observer(role))

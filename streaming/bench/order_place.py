@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,16 @@ def account_names(count: int) -> list[str]:
 async def platform(
     home: Path, broker: str, accounts: list[str], feed_rate: float = FEED_RATE
 ) -> AsyncIterator[Address]:
-    """Run a worker in a folder that exists; yield where it answers. Raises `PlaceError`."""
+    """Run a whole platform in a folder that exists; yield where it answers. Raises `PlaceError`."""
+    async with worker(home, broker, accounts, ROLES, feed_rate) as (_, address):
+        yield address
+
+
+@contextlib.asynccontextmanager
+async def worker(
+    home: Path, broker: str, accounts: list[str], roles: Sequence[str], feed_rate: float = FEED_RATE
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Address]]:
+    """Run a worker with some roles; yield it and where it answers. Raises `PlaceError`."""
     settings = {
         "HOME": str(home),
         "BROKER": broker,
@@ -54,7 +63,7 @@ async def platform(
     env |= {f"{ENV_PREFIX}{name}": value for name, value in settings.items()}
     with (home / LOG_FILE).open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streaming.worker", "--roles", ",".join(ROLES)),
+            *(sys.executable, "-m", "streaming.worker", "--roles", ",".join(roles)),
             cwd=home,
             env=env | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=asyncio.subprocess.DEVNULL,
@@ -62,7 +71,7 @@ async def platform(
             stderr=log,
         )
     try:
-        yield await _ready(process, home)
+        yield process, await _ready(process, home)
     finally:
         await _end(process)
 
