@@ -232,12 +232,18 @@ class Broker:
         sealed = partition.log.sealed
         active = snapshot(partition.log.active)
         try:
+            # The thread takes their names away before this loop knows of the new one; until then they are read.
+            for segment in sealed:
+                segment.hold()
             now_ms = time.time_ns() // 1_000_000
             fresh = await self.loop.run_in_executor(self._thread, compact, sealed, active, now_ms)
             partition.log.replace(sealed, fresh)
             log.info("compacted", topic=partition.topic, partition=partition.number, bytes=fresh.size)
         except (OSError, BrokerError) as error:
             log.warning("compaction_failed", topic=partition.topic, partition=partition.number, reason=str(error))
+            for segment in sealed:
+                if not segment.retired:
+                    segment.release()
         finally:
             del self._compacting[partition]
 

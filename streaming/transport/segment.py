@@ -45,6 +45,7 @@ class Segment:
         self.retired = False
         self.name_synced = False
         self._indexed_bytes = 0
+        self._held = False
         self._read_fd = -1
         self._offsets = array("q")
         self._positions = array("q")
@@ -84,8 +85,7 @@ class Segment:
 
     def pread(self, size: int, position: int) -> bytes:
         """Read bytes of the written part."""
-        if self._read_fd < 0:
-            self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._open_reader()
         return os.pread(self._read_fd, min(size, self.size - position), position)
 
     def scan(self, position: int = 0, chunk_bytes: int = _SCAN_BYTES) -> Iterator[tuple[Frame, int]]:
@@ -167,9 +167,23 @@ class Segment:
         self._indexed_bytes = size
         return bool(size == file_size)
 
+    def hold(self) -> None:
+        """Keep the file open for reading, because its name will soon be gone or another's."""
+        self._open_reader()
+        self._held = True
+
+    def release(self) -> None:
+        """End `hold`, and give the read descriptor back."""
+        self._held = False
+        self.close_reader()
+
+    def _open_reader(self) -> None:
+        if self._read_fd < 0:
+            self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
     def close_reader(self) -> None:
         """Give the read descriptor back; the next read opens it again."""
-        if self._read_fd >= 0:
+        if self._read_fd >= 0 and not self._held:
             os.close(self._read_fd)
             self._read_fd = -1
 
@@ -182,6 +196,6 @@ class Segment:
     def delete(self) -> None:
         """Remove the files. Whoever still syncs the old descriptor may go on."""
         self.retired = True
-        self.close_reader()
+        self.release()
         self.index_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)

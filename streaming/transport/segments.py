@@ -218,7 +218,7 @@ class PartitionLog:
     def replace(self, old: list[Segment], new: Segment) -> None:
         """Put one compacted segment in the place of the oldest sealed ones, whose files are gone already."""
         for segment in old:
-            segment.close_reader()
+            segment.release()
         self._segments[: len(old)] = [new]
         self._bases = [segment.base for segment in self._segments]
         self._cursors.clear()
@@ -240,7 +240,7 @@ class PartitionLog:
     def close(self) -> None:
         """Store the index of the last segment and close the files; everything was synced before."""
         for segment in self._segments:
-            segment.close_reader()
+            segment.release()
             if segment.write_fd >= 0:
                 segment.close_writer()
                 segment.store_index(segment.index())
@@ -248,7 +248,7 @@ class PartitionLog:
     def abandon(self) -> None:
         """Close the files as they are."""
         for segment in self._segments:
-            segment.close_reader()
+            segment.release()
             segment.close_writer()
 
 

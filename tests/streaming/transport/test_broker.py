@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from streaming.transport.broker import OFFSETS_TOPIC, Broker, Fsync
 from streaming.transport.client import BrokerError, TopicSpec
+from tests.streaming.poll import until_sync
 from tests.streaming.transport.apps import until
 
 TOPIC = TopicSpec("t", 1)
@@ -189,6 +190,27 @@ async def test_a_compacted_topic_stays_small_and_keeps_the_newest_of_each_key(tm
     assert {f.key: f.value for f in frames} == {b"key %d" % n: b"%06d" % 399 * 20 for n in range(20)}
     assert [f.offset for f in frames] == sorted({f.offset for f in frames})
     assert frames[-1].offset == 400 * 20 - 1
+    await broker.close()
+
+
+async def test_what_is_being_compacted_can_be_read_at_every_moment(tmp_path: Path) -> None:
+    broker = opened(tmp_path / "log")
+    broker.create_topics([TopicSpec("rows", 1, compacted=True, retention_bytes=4_000)])
+    partition = broker.partition("rows", 0)
+    folder = tmp_path / "log" / "topics" / "rows" / "0"
+    number = 0
+    while not broker.compacting:
+        _, turn = broker.append(partition, [(b"key-%d" % (number % 5), b"x" * 100)])
+        await turn
+        number += 1
+    sealed = len(partition.log.sealed)
+    assert sealed > 1
+    # The loop stands still until the thread has put the compacted file in the place of the others.
+    until_sync(lambda: len(list(folder.glob("*.log"))) <= 2)
+    rows = broker.read(partition, 0, number, 1 << 20)
+    assert [row.offset for row in rows] == list(range(number))
+    await until(lambda: not broker.compacting)
+    assert {row.key for row in broker.read(partition, 0, number, 1 << 20)} == {b"key-%d" % n for n in range(5)}
     await broker.close()
 
 
