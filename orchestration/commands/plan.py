@@ -26,6 +26,8 @@ class Plan:
     http: tuple[str, int]
     up: tuple[str, int]
     dagster_url: str | None
+    # What tells Kafka of a worker that died, so that others need not wait until its session ends.
+    evict: Command | None = None
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -52,8 +54,10 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
     config_args = ("--config", str(config)) if config else ()
     streaming = (sys.executable, "-m", "streaming.worker", "--roles", "all", *config_args)
     worker = Command("worker", streaming, env, _log(home, "worker"))
+    departed = (sys.executable, "-m", "streaming.transport.departed", broker)
+    evict = Command("evict", departed, env, _log(home, "worker")) if broker.startswith("kafka:") else None
     if not with_dagster:
-        return Plan(settings, home, worker, (), http, up, None)
+        return Plan(settings, home, worker, (), http, up, None, evict)
     host = settings.dagster.host
     port = _free_port(host, settings.dagster.port, "dagster.port")
     code = ("-m", "orchestration.definitions")
@@ -64,7 +68,7 @@ def make(settings: Settings, config: Path | None, feed: str, broker: str, with_d
         Command("dagster-webserver", web, env, _log(home, "dagster-webserver")),
         Command("dagster-daemon", daemon, env, _log(home, "dagster-daemon")),
     )
-    return Plan(settings, home, worker, dagster, http, up, f"http://{host}:{port}")
+    return Plan(settings, home, worker, dagster, http, up, f"http://{host}:{port}", evict)
 
 
 def prepare_dagster_home(home: Path) -> Path:

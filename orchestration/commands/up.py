@@ -22,7 +22,7 @@ from orchestration.commands.plan import Plan, prepare_dagster_home
 from orchestration.commands.pulse import Probe, Pulse, Sight
 from orchestration.commands.view import View
 from orchestration.gate.site import KEYS_FILE
-from orchestration.processes import Crash, RestartBudget, Supervised
+from orchestration.processes import Child, Crash, RestartBudget, Supervised
 
 TURN_S = 0.1
 REFRESH_S = 0.5
@@ -79,6 +79,7 @@ class Platform:
         self._plan, self._view, self._requests = plan, view, requests
         self._worker = Supervised(plan.worker, RestartBudget())
         self._dagster = [Supervised(command, RestartBudget()) for command in plan.dagster]
+        self._evicting: Child | None = None
         self._exit_code = 0
         self._page: pages.Page | None = None
         self._pulse = Pulse(*plan.up, self._sights, self._probes())
@@ -153,6 +154,9 @@ class Platform:
     def _answer(self, crash: Crash, is_worker: bool) -> None:
         name = crash.child.command.name
         words = last_words(crash.child, crash.code)
+        if is_worker and self._plan.evict is not None:
+            self._end_evicting()
+            self._evicting = Child(self._plan.evict)
         if is_worker and crash.code == EXIT_CONFIG:
             self._exit_code = EXIT_CONFIG
             self._view.note(words, process=name, code=crash.code)
@@ -164,9 +168,15 @@ class Platform:
         else:
             self._view.note(f"{words}; it stays down, market data goes on without it", process=name, code=crash.code)
 
+    def _end_evicting(self) -> None:
+        if self._evicting is not None:
+            self._evicting.kill()
+            self._evicting = None
+
     def _stop_worker(self) -> None:
         self._view.note("stopping: the worker first, it drains ...")
         code = self._worker.stop(WORKER_GRACE_S, self._requests.second)
+        self._end_evicting()
         self._view.refresh(pages.last(self._plan.home))
         if code not in (0, None) and not self._exit_code:
             self._exit_code = EXIT_FAILED

@@ -23,6 +23,7 @@ from streaming.api.keys import KEYS_FILE, Key, open_keys
 from streaming.app import SESSION_S
 from streaming.bench.order_client import Address, Answer, Pool, headers_of, request
 from streaming.bench.order_place import account_names, worker
+from streaming.bench.order_state import Caller, administrator, allow
 from streaming.owner.desk import partition_of
 from streaming.owner.recovery import JournalReader
 from streaming.settings import OrderSettings
@@ -35,6 +36,7 @@ from trading.schemas import ORDERS_JOURNAL
 PARTITIONS = OrderSettings().partitions
 ACCOUNTS = 32
 CONNECTIONS = 32
+OPEN_ORDERS = 10_000
 ANSWER_S = 20.0
 SETTLE_S = 60.0
 STEADY_S = 2.0
@@ -181,6 +183,8 @@ async def measure(folder: Path, broker: str, rate: float, rounds: int) -> dict[s
         two.home.mkdir()
         shutil.copy2(one.home / KEYS_FILE, two.home / KEYS_FILE)
         keys = [key for key in open_keys(one.home, ()) if "admin" not in key.scopes]
+        assert one.pool is not None
+        await allow(Caller(one.pool), administrator(list(open_keys(one.home, ()))), accounts, OPEN_ORDERS)
         clients = Clients((one, two), keys, rate)
         clients.start()
         for name in (name for _ in range(rounds) for name in BARS_S):

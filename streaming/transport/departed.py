@@ -41,8 +41,11 @@ def is_departed(name: str) -> bool:
     return _started(int(parts[2])) != parts[3]
 
 
-async def evict(url: str, groups: Iterable[str]) -> list[str]:
-    """Let dead members of these groups leave; return their client ids. A broker that does not answer is no error."""
+async def evict(url: str, groups: Iterable[str] = ()) -> list[str]:
+    """Let dead members of these groups, or of all, leave; return their client ids.
+
+    A broker that does not answer is no error: the session time goes on.
+    """
     if url.startswith("log:"):
         return []
     bootstrap = bootstrap_of(url)
@@ -51,6 +54,7 @@ async def evict(url: str, groups: Iterable[str]) -> list[str]:
     try:
         async with asyncio.timeout(TRY_S):
             await admin.start()
+            groups = list(groups) or [name for name, *_ in await admin.list_consumer_groups()]
             found = await asyncio.gather(*(_leave(admin, group) for group in groups))
             gone = [name for names in found for name in names]
     except (KafkaError, TimeoutError, OSError) as error:
@@ -91,12 +95,11 @@ def _started(pid: int) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Evict the dead from the named groups, for the parent that has seen its worker die."""
+    """Evict the dead from every group, for the parent that has seen its worker die."""
     parser = argparse.ArgumentParser(prog="python -m streaming.transport.departed", description=__doc__)
     parser.add_argument("broker", help="kafka://HOST:PORT")
-    parser.add_argument("group", nargs="+", help="a consumer group, which is the name of a role")
     options = parser.parse_args(arguments)
-    gone = asyncio.run(evict(options.broker, options.group))
+    gone = asyncio.run(evict(options.broker))
     sys.stdout.write("".join(f"{name}\n" for name in gone))
     return 0
 

@@ -27,7 +27,7 @@ def test_the_switches(tmp_path: Path) -> None:
     assert conf.agent_supervisor is CrashingSupervisor
     assert (conf.table_standby_replicas, conf.stream_wait_empty, conf.stream_buffer_maxsize) == (0, False, 65_536)
     assert (conf.broker_commit_interval, conf.broker_max_poll_records) == (1.0, 1_000)
-    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 2.0)
+    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 0.25)
     assert conf.consumer_auto_offset_reset == "earliest"
     assert (conf.key_serializer, conf.value_serializer) == ("raw", "raw")
     assert conf.topic_disable_leader

@@ -26,6 +26,15 @@ def test_port_0_becomes_a_real_port_that_the_worker_is_told(tmp_path: Path) -> N
     assert set(plan.addresses) == {"status", "health", "metrics", "supervisor"}
 
 
+def test_kafka_is_told_of_a_worker_that_died(tmp_path: Path) -> None:
+    assert decide(tmp_path, dagster=False).evict is None
+    settings = Settings(home=tmp_path, http=HttpSettings(port=0), dagster=DagsterSettings(port=0))
+    for dagster in (False, True):
+        evict = make(settings, None, "sim", "kafka://127.0.0.1:9092", dagster).evict
+        assert evict is not None
+        assert evict.argv[1:] == ("-m", "streaming.transport.departed", "kafka://127.0.0.1:9092")
+
+
 def test_dagster_listens_on_loopback_and_shares_the_home(tmp_path: Path) -> None:
     plan = decide(tmp_path, dagster=True)
     web, daemon = plan.dagster

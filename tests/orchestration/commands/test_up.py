@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,16 @@ def test_a_crash_is_named_with_its_reason_and_the_worker_is_started_again(tmp_pa
     crash = view.notes[1]
     assert "worker ended with exit code 3" in crash
     assert "starting it again" in crash
+
+
+def test_a_crash_is_told_to_the_broker_before_the_worker_starts_again(tmp_path: Path, free_port: int) -> None:
+    mark = tmp_path / "told"
+    argv = (sys.executable, "-c", f"open({str(mark)!r}, 'a').write('x')")
+    crashing = plan(tmp_path, free_port, "crash-once", str(tmp_path / "mark"))
+    told = replace(crashing, evict=Command("evict", argv, {}, tmp_path / "logs" / "worker.log"))
+    outcome = up.run(told, Recorder(), for_s=600.0)
+    assert (outcome.exit_code, outcome.restarts) == (0, 1)
+    assert mark.read_text() == "x"
 
 
 def test_a_worker_that_crashes_too_often_stops_everything(
