@@ -5,6 +5,7 @@ commands to the input topic and answers when they are appended.
 """
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from streaming.owner.desk import DeskError
 from streaming.owner.house import House
 from streaming.platform import Platform
 from streaming.settings import OrderSettings, Settings
-from streaming.transport.client import BrokerClient
+from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.connect import connect
 from tests.streaming.owner.places import settings_of
 from trading.codec import encode
 from trading.commands import decode_command, encode_command
+from trading.events import OrderRefused
 from trading.messages import Price
 from trading.orders.snapshot import state_hash
 from trading.orders.state import State
@@ -66,7 +68,8 @@ class Desk:
         while True:
             now_ns = self.house.now_ns()
             price = Price(instrument="XYZ.SIM", ts_ns=now_ns, bid="99.99", ask="100.01", last="100")
-            await self.client.append(PRICES.name, 0, [(b"XYZ.SIM", encode(price))])
+            with contextlib.suppress(BrokerError):
+                await self.client.append(PRICES.name, 0, [(b"XYZ.SIM", encode(price))])
             await asyncio.sleep(PRICE_EACH_S)
 
     async def _read(self) -> None:
@@ -86,6 +89,9 @@ class Desk:
                 command = decode_command(request["command"].encode())
                 given = await self.house.execute(command, f"test-{request['id']}")
                 answer |= {"seq": given.seq, "events": len(given.events), "partition": self._place(command.account)}
+                for event in given.events:
+                    if isinstance(event, OrderRefused):
+                        answer["refused"] = event.code
             elif request["do"] == "send":
                 command = decode_command(request["command"].encode())
                 pair = (command.account.encode(), encode_command(command))

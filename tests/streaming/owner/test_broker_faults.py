@@ -1,6 +1,8 @@
-"""Kafka stands still and goes on: callers get refusals meanwhile, and nothing that was acknowledged is lost."""
+"""Kafka stands still, or dies and comes back: callers get refusals meanwhile, and nothing acknowledged is lost."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -24,17 +26,17 @@ async def answered(router: Router, more: int) -> None:
     await until(lambda: len(router.ledger.acknowledged) >= wanted, within_s=BACK_S)
 
 
-async def test_a_broker_that_stands_still_is_a_refusal_and_then_over(node: KafkaNode, tmp_path: Path) -> None:
-    desk = DeskProcess(tmp_path / "one", node.url, "http://one")
+@asynccontextmanager
+async def loaded(node: KafkaNode, home: Path) -> AsyncIterator[Router]:
+    """Run clients of one desk; at the end it must still live, and the journal must hold what they know."""
+    desk = DeskProcess(home, node.url, "http://one")
     await desk.start()
     await fund(desk, *ACCOUNTS)
     router = Router(desk)
     names = [f"o{n}" for n in range(100_000)]
     working = [asyncio.create_task(router.run(names, ACCOUNTS, EVERY_S)) for _ in range(CLIENTS)]
     await answered(router, 100)
-    node.pause()
-    await until(lambda: sum(router.codes[code] for code in REFUSALS) > 0, within_s=BACK_S)
-    node.resume()
+    yield router
     await answered(router, 200)
     router.stop.set()
     await asyncio.gather(*working)
@@ -42,3 +44,23 @@ async def test_a_broker_that_stands_still_is_a_refusal_and_then_over(node: Kafka
     assert router.codes["DEAD"] == 0
     await check(router.ledger, node.url)
     await desk.kill()
+
+
+async def refused(router: Router) -> None:
+    """Wait until a client was refused."""
+    before = sum(router.codes[code] for code in REFUSALS)
+    await until(lambda: sum(router.codes[code] for code in REFUSALS) > before, within_s=BACK_S)
+
+
+async def test_a_broker_that_stands_still_is_a_refusal_and_then_over(node: KafkaNode, tmp_path: Path) -> None:
+    async with loaded(node, tmp_path / "one") as router:
+        node.pause()
+        await refused(router)
+        node.resume()
+
+
+async def test_a_broker_that_is_killed_under_load_is_a_refusal_and_then_over(node: KafkaNode, tmp_path: Path) -> None:
+    async with loaded(node, tmp_path / "one") as router:
+        node.kill()
+        await refused(router)
+        await asyncio.to_thread(node.start)

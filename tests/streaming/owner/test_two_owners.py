@@ -14,8 +14,9 @@ from tests.streaming.poll import until
 pytestmark = pytest.mark.kafka
 
 ACCOUNTS = tuple(f"acc-{n}" for n in range(8))
-CLIENTS = 10
-EVERY_S = 0.02
+# About 300 orders a second.
+CLIENTS = 12
+EVERY_S = 0.03
 STOPPED_S = 15.0
 TAKE_OVER_S = 60.0
 
@@ -84,7 +85,12 @@ async def test_an_owner_that_was_stopped_is_refused_when_it_wakes(
     await until(
         lambda: len(router._known) == len(ACCOUNTS) and set(router._known.values()) == {two.url}, within_s=TAKE_OVER_S
     )
+    before = router.codes["WRITE_LOST"]
     one.signal(signal.SIGCONT)
     await answered(router, 300)
-    print(f"after SIGSTOP and SIGCONT: {dict(router.codes)}")  # noqa: T201
     await finish(router, working, broker)
+    print(f"after SIGSTOP and SIGCONT: {dict(router.codes)}")  # noqa: T201
+    # What reached it while it stood still it tried to write when it woke, and the broker refused that.
+    assert router.codes["WRITE_LOST"] > before
+    assert '"FENCED"' in (one.home / "stderr.txt").read_text()
+    assert router.codes["DEAD"] == 0
