@@ -46,6 +46,8 @@ def compact(sealed: Sequence[Segment], active: Segment, now_ms: int) -> Segment:
             source.close_reader()
     for segment in sealed:
         segment.retired = True
+    # A crash from here on must not leave the old index beside the new file.
+    sealed[0].index_path.unlink(missing_ok=True)
     fresh.path.replace(final := sealed[0].path)
     fresh.path = final
     fresh.store_index(fresh.index())

@@ -4,11 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.transport.compaction import TOMBSTONE_KEPT_MS, compact, snapshot
 from streaming.transport.frames import Encoder, Frame
+from streaming.transport.segment import Segment
 from streaming.transport.segments import PartitionLog, sync_segments
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
@@ -67,6 +69,27 @@ def test_the_newest_of_each_key_stays_at_its_offset(
         assert log.read(start, NO_STOP, 1 << 20) == [f for f in kept if f.offset >= start]
     log.close()
     shutil.rmtree(folder)
+
+
+def test_a_crash_before_the_new_index_leaves_no_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = opened(tmp_path)
+    for number in range(40):
+        # The first record is superseded, so everything behind it moves.
+        add(log, b"key-%d" % (number or 5), b"x" * (3 + number % 7))
+    current = [frame for frame in frames(log) if frame.offset]
+    sync_segments(log.take_unsynced(), os.fdatasync)
+
+    def crash(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "store_index", crash)
+        with pytest.raises(InterruptedError):
+            compact(log.sealed, snapshot(log.active), 2_000)
+    log.abandon()
+    again = opened(tmp_path)
+    assert frames(again) == current
+    again.close()
 
 
 def test_an_old_tombstone_goes_and_a_young_one_stays(tmp_path: Path) -> None:
