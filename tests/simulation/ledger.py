@@ -297,7 +297,11 @@ class Ledger:
         if event.replaces:
             self.orders[event.replaces].child = event.order
         self._spend(book, event.ts_ns)
-        book.alike.append((event.ts_ns, likeness(event, order.side, event.qty)))
+        assert book.limits is not None
+        ts_ns = max(event.ts_ns, book.alike[-1][0] if book.alike else 0)
+        since_ns = ts_ns - book.limits.repeat_window_ms * 10**6
+        book.alike = [noted for noted in book.alike if noted[0] > since_ns]
+        book.alike.append((ts_ns, likeness(event, order.side, event.qty)))
 
     def _spend(self, book: Book, ts_ns: int) -> None:
         assert book.limits is not None

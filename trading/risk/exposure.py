@@ -178,8 +178,13 @@ class Exposure:
         self.tat_ns = (self.tat_ns if self.tat_ns > ts_ns else ts_ns) + gap_ns
 
     def note_order(self, signature: Signature, ts_ns: int, window_ns: int) -> None:
-        """Remember an order for the repeated-order rule; forget those that have left the window."""
+        """Remember an order for the repeated-order rule; forget those that have left the window.
+
+        After the clock has gone back, at a take-over, time stands still here until it has caught up.
+        """
         recent, order = self.recent, self.recent_order
+        if order and order[-1][0] > ts_ns:
+            ts_ns = order[-1][0]
         times = recent.get(signature)
         if times is None:
             recent[signature] = [ts_ns]
