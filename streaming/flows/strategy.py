@@ -74,7 +74,7 @@ class StrategyLane:
         self._reporter = Reporter(context.client, settings.orders.partitions)
         self._seen: dict[tuple[int, int], int] = {}
         self._pump: asyncio.Task[None] | None = None
-        self._counts = dict.fromkeys(("bars", "ticks", "fills", "commands", "refused", "warmed"), 0)
+        self._counts = dict.fromkeys(("bars", "ticks", "commands", "refused", "warmed"), 0)
 
     async def open(self) -> int | None:
         """Fold the journal, warm up, and begin."""
@@ -128,7 +128,8 @@ class StrategyLane:
     def stats(self) -> Mapping[str, Any]:
         """Return the counters, and the position that own fills have left."""
         context = self._runner.context
-        return {**self._counts, "runs": self._runs, "positions": dict(context.positions), **self._reporter.stats()}
+        about = {"fills": self._runner.fills, "runs": self._runs, "positions": dict(context.positions)}
+        return {**self._counts, **about, **self._reporter.stats()}
 
     async def _warm_up(self) -> tuple[dict[int, int], list[Bar]]:
         """Show the strategy old bars without listening; return where new ones begin, and the newest that still counts.

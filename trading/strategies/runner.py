@@ -15,6 +15,7 @@ class Runner:
     def __init__(self, strategy: Strategy, name: str, account: str, instruments: InstrumentTable) -> None:
         self.strategy = strategy
         self.context = Context(account, name, instruments)
+        self.fills = 0
 
     def start(self, ts_ns: int) -> list[ClientCommand]:
         """Begin; return what it asks for."""
@@ -38,6 +39,7 @@ class Runner:
         """Tell it what became of its orders; return what it asks for."""
         for event in events:
             if self.context.apply(event) and isinstance(event, OrderFilled):
+                self.fills += 1
                 self.context.message = Filled(event)
                 self.strategy.on_fill(self.context, event)
         return self.take()

@@ -84,6 +84,12 @@ class Stage:
         if records:
             self.read = await self.lane.process(records) or 0
 
+    async def fill(self) -> None:
+        """Fill the first order: until then an order of the other side could trade with it, and is refused."""
+        report = _encoded(order=order_id("a", self.orders()[0][0]), qty="3")
+        await self.broker.append(ORDERS_COMMANDS.name, 0, [(None, report)])
+        await self.settle()
+
     def orders(self) -> list[tuple[str, str, str]]:
         commands = [decode_command(record.value or b"") for record in self.broker.records[ORDERS_COMMANDS.name, 0]]
         return [(c.client_order_id, c.side, c.qty) for c in commands if isinstance(c, SubmitOrder)]
@@ -103,6 +109,7 @@ async def test_it_buys_above_and_sells_below(stage: Stage) -> None:
     assert [order[1:] for order in stage.orders()] == [("buy", "3")]
     await stage.bar(bars(2, 10_200))
     assert len(stage.orders()) == 1
+    await stage.fill()
     await stage.bar(bars(3, 10_000))
     assert [order[1:] for order in stage.orders()] == [("buy", "3"), ("sell", "3")]
     rows = stage.owner.states[0].orders.values()
@@ -112,13 +119,9 @@ async def test_it_buys_above_and_sells_below(stage: Stage) -> None:
 
 async def test_a_fill_reaches_it_by_the_journal(stage: Stage) -> None:
     await stage.bar(bars(0, 10_000), bars(1, 10_100))
-    await stage.broker.append(
-        ORDERS_COMMANDS.name,
-        0,
-        [(None, _encoded(order=order_id("a", stage.orders()[0][0]), qty="3"))],
-    )
-    await stage.settle()
+    await stage.fill()
     assert stage.lane.stats()["positions"] == {XYZ.id: 3}
+    assert stage.lane.stats()["fills"] == 1
 
 
 async def test_what_is_said_again_is_not_worked_again(stage: Stage) -> None:
@@ -143,6 +146,7 @@ async def test_after_a_kill_the_newest_bar_does_not_order_twice(stage: Stage, de
     assert len({order[0] for order in stage.orders()}) == 1
     assert len(stage.owner.states[0].orders) == 1
     assert stage.lane.stats()["warmed"] == 1
+    await stage.fill()
     await stage.bar(bars(2, 10_000))
     assert [order[1] for order in stage.orders()][-1] == "sell"
     assert len(stage.owner.states[0].orders) == 2
