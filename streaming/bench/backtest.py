@@ -3,7 +3,9 @@
 Run `python -m streaming.bench.backtest [--json] [--bars N] [--fills NAME] [--journal] [--peer CMD]`. Timed is the whole
 run from columns of bars to the metrics. `--peer` runs another program in turns with ours and reads `bars_per_s`,
 `fills` and `final_equity` from its last JSON line: the ratio is ours over the peer's, medians of the rounds, and a
-difference in fills or of a cent in equity fails.
+difference in fills or of a cent in equity fails. With backtesting.py, which uv installs for it:
+
+    trade bench backtest --peer ".tools/bin/uv run -q deploy/peers/sma_backtesting.py"
 """
 
 import argparse
