@@ -12,12 +12,28 @@ from orchestration.lake_io import LakeIO
 from orchestration.oracle import batch_bars
 from orchestration.recompute import compare, expected_bars
 from trading.instruments import CATALOGUE, InstrumentTable
-from trading.schemas import BARS, BARS_V1, FRAMES_V1, TICKS, TICKS_RAW, TICKS_V1, Table, Topic
+from trading.schemas import (
+    BARS,
+    BARS_V1,
+    FILLS_V1,
+    FRAMES_V1,
+    JOURNAL_V1,
+    ORDERS_JOURNAL,
+    POSITIONS_V1,
+    TICKS,
+    TICKS_RAW,
+    TICKS_V1,
+    Table,
+    Topic,
+)
 
 NORMALIZE = "normalize"
-BRONZE = (TICKS_V1, BARS_V1, FRAMES_V1)
-_TOPIC_OF: Mapping[str, Topic] = {TICKS_V1.name: TICKS, BARS_V1.name: BARS, FRAMES_V1.name: TICKS_RAW}
-# The counters of the normaliser that a table's rows must equal. Frames are counted by their offsets alone.
+ORDERS = (JOURNAL_V1, FILLS_V1, POSITIONS_V1)
+BRONZE = (TICKS_V1, BARS_V1, FRAMES_V1, *ORDERS)
+_TOPIC_OF: Mapping[str, Topic] = {TICKS_V1.name: TICKS, BARS_V1.name: BARS, FRAMES_V1.name: TICKS_RAW} | dict.fromkeys(
+    (table.name for table in ORDERS), ORDERS_JOURNAL
+)
+# The counters of the normaliser that a table's rows must equal. Frames and orders are counted by their offsets alone.
 _COUNTERS_OF = {TICKS_V1.name: ("ticks_out",), BARS_V1.name: ("bars", "revisions")}
 
 Oracle = Callable[[pa.Table], pa.Table]

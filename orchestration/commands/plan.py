@@ -34,7 +34,7 @@ class Plan:
         """Return name -> URL of what a person may open."""
         base = f"http://{self.http[0]}:{self.http[1]}"
         pages = {"status": f"{base}/status", "health": f"{base}/health/ready", "metrics": f"{base}/metrics"}
-        pages["supervisor"] = f"http://{self.up[0]}:{self.up[1]}/health/ready"
+        pages["up"] = f"http://{self.up[0]}:{self.up[1]}/health/ready"
         return {"dagster": f"{self.dagster_url}/asset-groups?{OPEN_GROUPS}"} | pages if self.dagster_url else pages
 
 

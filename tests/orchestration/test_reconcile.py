@@ -41,6 +41,10 @@ def _topic_end(_: Lake, page: Page) -> None:
     page["topics"]["ticks"]["0"]["end"] += 1
 
 
+def _journal_end(_: Lake, page: Page) -> None:
+    page["topics"]["orders.journal"] = {"1": {"begin": 0, "end": 3}}
+
+
 def _gap(lake: Lake, page: Page) -> None:
     rows = [row | {"src_offset": 5_000} for row in ticks()[:1]]
     append(lake, TICKS_V1, "ticks", rows, commits=1, first=10_000)
@@ -63,6 +67,8 @@ def _wrong_bar(lake: Lake, page: Page) -> None:
         (_counter("ticks_out", 1), "ticks_v1: 464 rows, the normaliser wrote 465"),
         (_counter("bars", -1), "bars_v1: 56 rows, the normaliser wrote 55"),
         (_topic_end, "ticks_v1: ticks-0 taken to offset"),
+        (_journal_end, "journal_v1: orders.journal-1 taken to offset 0 of 3"),
+        (_journal_end, "positions_v1: orders.journal-1 taken to offset 0 of 3"),
         (_gap, "gap"),
         (_unaccounted, "ticks_v1: 465 rows, 464 in the offset ranges"),
         (_wrong_bar, "bars of 2024-03-05 by batch: BTC-USD.SIM 1m 2024-03-05 14:30:00 differs"),

@@ -23,7 +23,7 @@ def test_port_0_becomes_a_real_port_that_the_worker_is_told(tmp_path: Path) -> N
     assert plan.worker.env["TRADE_HTTP__PORT"] == str(plan.http[1])
     assert plan.worker.env["TRADE_HOME"] == str(tmp_path)
     assert plan.dagster == ()
-    assert set(plan.addresses) == {"status", "health", "metrics", "supervisor"}
+    assert set(plan.addresses) == {"status", "health", "metrics", "up"}
 
 
 def test_kafka_is_told_of_a_worker_that_died(tmp_path: Path) -> None:
