@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from streaming.status import Board
 
 STALL_S = 30.0
+# The watch looks about each second: after such a pause the whole process was suspended, and no group has stood still.
+SUSPENDED_S = 15.0
 LOOP_BEAT_S = 1.0
 LOOP_BLOCKED_BEATS = 30
 EXIT_FAILED = 1
@@ -32,15 +34,17 @@ class CommitWatch:
         self._board = board
         self._stall_s = stall_s
         self._clock = clock
+        self._looked_s = clock()
         self._moved: dict[str, tuple[Mapping[str, int | None], float]] = {}
 
     def check(self, excused: Callable[[str], bool]) -> None:
         """Raise COMMIT_STALLED for a group that has lag and did not move; `excused(group)` restarts its time."""
         now = self._clock()
+        suspended, self._looked_s = now - self._looked_s > SUSPENDED_S, now
         for group, committed in self._board.committed().items():
             before = self._moved.get(group)
             idle = self._board.lags()[group] == 0
-            if before is None or before[0] != committed or idle or excused(group):
+            if before is None or before[0] != committed or idle or suspended or excused(group):
                 self._moved[group] = (committed, now)
             elif now - before[1] > self._stall_s:
                 lag = self._board.lags()[group]

@@ -23,17 +23,18 @@ class Setup:
         self.now = 0.0
         self.watch = CommitWatch(self.board, stall_s=30, clock=lambda: self.now)
 
-    async def check(self, at: float, committed: int, *, excused: bool = False) -> None:
-        self.now = at
+    async def check(self, at: int, committed: int, *, excused: bool = False, each_s: int = 1) -> None:
         self.broker.offsets["g", "t", 0] = committed
-        await self.board.refresh(force=True)
-        self.watch.check(lambda _: excused)
+        for now in range(min(int(self.now) + each_s, at), at + 1, each_s):
+            self.now = now
+            await self.board.refresh(force=True)
+            self.watch.check(lambda _: excused)
 
 
 async def test_a_commit_that_stands_still_with_lag_is_a_fault(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     await setup.broker.append("t", 0, [(None, b"x")] * 10)
-    await setup.check(0, 1)
+    await setup.check(28, 1)
     await setup.check(29, 2)
     await setup.check(58, 2)
     with pytest.raises(PlatformError, match="8 records waiting") as caught:
@@ -49,6 +50,16 @@ async def test_no_lag_or_an_excuse_is_no_fault(tmp_path: Path) -> None:
     await setup.check(101, 0)
     await setup.check(150, 0, excused=True)
     await setup.check(179, 0)
+
+
+async def test_a_process_that_was_suspended_has_not_stood_still(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    await setup.broker.append("t", 0, [(None, b"x")] * 10)
+    await setup.check(1, 1)
+    await setup.check(100, 1, each_s=99)
+    await setup.check(129, 1)
+    with pytest.raises(PlatformError, match="9 records waiting"):
+        await setup.check(131, 1)
 
 
 async def test_a_blocked_loop_is_noticed() -> None:
