@@ -88,7 +88,10 @@ class FeedSettings(Section):
 
 
 class MarketSettings(Section):
-    """How ticks become bars. Partition counts cannot change once topics exist."""
+    """How ticks become bars. Partition counts cannot change once topics exist.
+
+    Each partition of these topics keeps about `retention_mb`. On Kafka it counts when a topic is created.
+    """
 
     raw_partitions: Annotated[int, Field(ge=1, le=64)] = 1
     shards: Annotated[int, Field(ge=1, le=64)] = 2
@@ -98,6 +101,7 @@ class MarketSettings(Section):
     jump_ratio: Annotated[float, Field(gt=1)] = 20.0
     no_trade: Literal["skip", "carry"] = "skip"
     snapshot_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    retention_mb: Annotated[int, Field(ge=64, le=1 << 20)] = 4_096
 
 
 class SinkSettings(Section):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,7 @@ class Board:
             "ts": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "error": self.error,
             "http": self.http,
+            "disk": _disk(self._path),
             "feed": feed,
             **self._offsets,
             "flows": flows,
@@ -138,6 +140,16 @@ class Board:
 
 def _none() -> None:
     return None
+
+
+def _disk(file: Path) -> dict[str, int] | None:
+    """Return the bytes of the disk that the home is on, None if nobody can tell."""
+    place = next((folder for folder in file.parents if folder.exists()), file)
+    try:
+        usage = shutil.disk_usage(place)
+    except OSError:
+        return None
+    return {"free_bytes": usage.free, "total_bytes": usage.total}
 
 
 def _ticks(flows: FlowStats, feed: Mapping[str, Any] | None) -> int:

@@ -27,8 +27,9 @@ def setting_of(message: str) -> str:
 
 def specs(settings: Settings, extra: Iterable[str] = ()) -> list[TopicSpec]:
     """Return the topics of the platform, then those of user flows that it does not know, with one partition each."""
+    kept = dict.fromkeys(TOPICS, settings.market.retention_mb << 20)
     known = [
-        TopicSpec(topic.name, partitions_of(topic, settings), topic.compacted, topic.retention_bytes)
+        TopicSpec(topic.name, partitions_of(topic, settings), topic.compacted, kept.get(topic, topic.retention_bytes))
         for topic in (*TOPICS, *ORDER_TOPICS)
     ]
     names = {spec.name for spec in known}

@@ -186,6 +186,8 @@ class _StatusCollector(Collector):
         yield from _flow_metrics(status.get("flows", {}))
         yield from _offset_metrics(status)
         yield from _feed_metrics(status)
+        for key, value in (status.get("disk") or {}).items():
+            yield GaugeMetricFamily(f"trade_disk_{key}", "Of the disk that TRADE_HOME is on.", value=value)
 
 
 def _flow_metrics(flows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Metric]:

@@ -112,10 +112,9 @@ class Broker:
 
     def _open_topic(self, spec: TopicSpec) -> None:
         for number in range(spec.partitions):
-            segment_bytes = COMPACTED_SEGMENT_BYTES if spec.compacted else SEGMENT_BYTES
             partition_log = PartitionLog(
                 self.folder / "topics" / spec.name / str(number),
-                segment_bytes=min(segment_bytes, max(spec.retention_bytes // 4, 1)),
+                segment_bytes=_segment_bytes(spec),
                 retention_bytes=spec.retention_bytes,
                 compacted=spec.compacted,
             )
@@ -123,10 +122,17 @@ class Broker:
             self._partitions[spec.name, number] = Partition(spec.name, number, partition_log)
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
-        """Create what is missing; `TOPIC_MISMATCH` if a topic exists with another partition count."""
+        """Create what is missing and take over what is kept; `TOPIC_MISMATCH` for another partition count."""
         for spec in self._topics.missing(specs):
             self._open_topic(spec)
             self._topics.add(spec)
+        for spec in specs:
+            known = self._topics.get(spec.name)
+            if known is not None and known.retention_bytes != spec.retention_bytes:
+                changed = known._replace(retention_bytes=spec.retention_bytes)
+                self._topics.add(changed)
+                for number in range(changed.partitions):
+                    self._partitions[spec.name, number].log.keep(spec.retention_bytes, _segment_bytes(changed))
 
     def partitions(self, topic: str) -> int | None:
         """Return the number of partitions, or None for an unknown topic."""
@@ -322,6 +328,11 @@ class Broker:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+
+def _segment_bytes(spec: TopicSpec) -> int:
+    largest = COMPACTED_SEGMENT_BYTES if spec.compacted else SEGMENT_BYTES
+    return min(largest, max(spec.retention_bytes // 4, 1))
 
 
 def _check(partition: Partition, messages: Messages) -> None:

@@ -146,6 +146,10 @@ class PartitionLog:
         self._enforce_retention()
         return fresh
 
+    def keep(self, retention_bytes: int, segment_bytes: int) -> None:
+        """Change the bounds; what is too much goes with the next full segment."""
+        self._retention_bytes, self._segment_bytes = retention_bytes, segment_bytes
+
     def _enforce_retention(self) -> None:
         if self._retention_bytes is None or self.compacted:
             return

@@ -23,6 +23,7 @@ COUNTED = ("ticks_in", "rejected", "frames", "bars", "rows", "commits", "retries
 ORDERS = ("commands", "owned", "audits", "audit_differences", "lost", "killed", "in_doubt", "dead_letters")
 GATEWAY = {"venue": {"connected": True}, "reconciled": {"open": {"ORDER_STRANGE": 1}, "mended": {}}}
 STATUS: dict[str, Any] = {
+    "disk": {"free_bytes": 1, "total_bytes": 2},
     "state": "ready",
     "feed": {"name": "sim", "frames": 1, "ticks": 2, "drained": False},
     "topics": {"ticks": {"0": {"begin": 0, "end": 1}}},

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ async def test_offsets_and_lag(tmp_path: Path) -> None:
     assert page["topics"] == {"ticks": {"0": {"begin": 0, "end": 5}, "1": {"begin": 0, "end": 2}}}
     assert page["groups"] == {"sink-ticks": {"topic": "ticks", "committed": {"0": 4, "1": None}, "lag": 3}}
     assert page_board.lags() == {"sink-ticks": 3}
+
+
+def test_the_space_on_the_disk_of_the_home(tmp_path: Path) -> None:
+    disk = Board(tmp_path / "not" / "there", [], "log").page()["disk"]
+    assert 0 < disk["free_bytes"] <= disk["total_bytes"] == shutil.disk_usage(tmp_path).total
 
 
 async def test_offsets_are_asked_at_most_each_half_second(tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ def test_every_topic_of_the_schemas_is_there_and_tables_are_compacted() -> None:
     assert [spec.name for spec in specs if spec.compacted] == ["prices", "orders.state", "owners"]
 
 
+def test_market_data_is_kept_as_the_settings_say_and_orders_are_not_touched_by_it() -> None:
+    kept = {spec.name: spec.retention_bytes for spec in topics.specs(settings(retention_mb=100))}
+    assert {name for name, size in kept.items() if size == 100 << 20} == {topic.name for topic in TOPICS}
+    assert {kept[topic.name] for topic in ORDER_TOPICS} == {4 << 30}
+
+
 def test_an_unknown_topic_of_a_user_flow_gets_one_partition() -> None:
     assert topics.specs(settings(), ["mine", "ticks"])[-1] == ("mine", 1, False, 4 << 30)
 

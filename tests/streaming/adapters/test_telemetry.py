@@ -30,6 +30,7 @@ PAGE: dict[str, Any] = {
         },
         "sink-ticks": {"1": {"rows": 7, "pending_rows": 2, "waiting": {"code": "DISK_FULL"}, "retries": 5}},
     },
+    "disk": {"free_bytes": 5, "total_bytes": 100},
     "ticks_per_s": 12.5,
     "last_tick_ts_ns": 2_000_000_000,
 }
@@ -114,6 +115,8 @@ def test_the_status_becomes_metrics() -> None:
         'trade_feed_ticks_total{feed="sim"} 40.0',
         "trade_ticks_per_second 12.5",
         "trade_last_tick_timestamp_seconds 2.0",
+        "trade_disk_free_bytes 5.0",
+        "trade_disk_total_bytes 100.0",
         'trade_state{state="ready"} 1.0',
         'trade_latency_seconds_bucket{le="0.001",partition="0",role="normalize"} 3.0',
         'trade_latency_seconds_bucket{le="+Inf",partition="0",role="normalize"} 6.0',

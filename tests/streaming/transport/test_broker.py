@@ -172,6 +172,23 @@ async def test_offsets_that_were_committed_of_lost_records_do_not_skip_those_to_
     await broker.close()
 
 
+async def test_another_retention_counts_from_the_next_start(tmp_path: Path) -> None:
+    broker = opened(tmp_path)
+    for _ in range(50):
+        await append(broker, bytes(1_000))
+    await broker.close()
+    for _ in range(2):
+        broker = Broker(tmp_path, "batch")
+        broker.open()
+        broker.create_topics([TOPIC._replace(retention_bytes=20_000)])
+        for _ in range(30):
+            await append(broker, bytes(1_000))
+        log = broker.partition("t", 0).log
+        assert 20_000 <= log.size < 30_000
+        await broker.close()
+    assert log.end == 110
+
+
 async def test_a_compacted_topic_stays_small_and_keeps_the_newest_of_each_key(tmp_path: Path) -> None:
     broker = Broker(tmp_path, "batch")
     broker.open()
