@@ -1,5 +1,6 @@
 """Several tables from one topic partition: its records are fetched once, and let go when every table has them."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ class SeveralSinks:
             start = self._starts[name]
             new = records if records[0].offset >= start else [record for record in records if record.offset >= start]
             done.append(await sink.process(new))
+            # Orders wait while rows are made.
+            await asyncio.sleep(0)
         return _least(done)
 
     async def tick(self) -> int | None:

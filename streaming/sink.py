@@ -91,11 +91,14 @@ class _Pending:
         self.plain: list[tuple[Any, ...]] = []
 
     def add(self, rows: Rows, size: int) -> None:
-        if rows.table.num_rows:
+        if rows.plain:
+            self.plain += rows.plain
+            self.rows += len(rows.plain)
+            self.bytes += len(rows.plain) * (PLAIN_BYTES + size)
+        elif rows.table.num_rows:
             self.parts.append(rows.table)
-        self.plain += rows.plain
-        self.rows += rows.table.num_rows + len(rows.plain)
-        self.bytes += rows.table.nbytes + len(rows.plain) * (PLAIN_BYTES + size)
+            self.rows += rows.table.num_rows
+            self.bytes += rows.table.nbytes
         if rows.src is not None:
             self.raw[rows.src.partition] = rows.src.offset
 

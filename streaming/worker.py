@@ -31,8 +31,8 @@ ALL = "all"
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
-# Reference counts free nearly everything here; rows of orders that stay would be looked at again and again.
-GC_THRESHOLD = (50_000, 20, 50)
+# Reference counts free nearly everything here: look at the young often and briefly, at what has stayed seldom.
+GC_THRESHOLD = (1_000, 10, 500)
 
 _log = structlog.get_logger("worker")
 

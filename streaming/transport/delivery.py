@@ -38,11 +38,13 @@ class DeliveryTracking(_Consumer):
     """Mixin before a Faust `Consumer`. Override `on_partitions_revoked` and `on_partitions_assigned` for ownership."""
 
     _delivered: defaultdict[TP, deque[int]]
+    _let_go: dict[TP, int]
     _fetch_again: asyncio.Event
 
     def _reset_state(self) -> None:
         super()._reset_state()
         self._delivered = defaultdict(deque)
+        self._let_go = {}
         self._fetch_again = asyncio.Event()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -50,10 +52,11 @@ class DeliveryTracking(_Consumer):
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._delivered.pop(tp, None)
+            self._let_go.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets; what was delivered from there on will be delivered again."""
-        for state in (self._delivered, self._acked, self._acked_index):
+        for state in (self._delivered, self._let_go, self._acked, self._acked_index):
             state.clear()
         await super().perform_seek()
 
@@ -66,13 +69,21 @@ class DeliveryTracking(_Consumer):
         """Need nothing: offsets that were never delivered do not hold the commit."""
 
     def _new_offset(self, tp: TP) -> int | None:
-        delivered, acked = self._delivered[tp], self._acked_index[tp]
+        delivered, acked, gone = self._delivered[tp], self._acked_index[tp], self._let_go.get(tp, -1)
         self._acked[tp].clear()
         last = None
-        while delivered and delivered[0] in acked:
+        while delivered and (delivered[0] <= gone or delivered[0] in acked):
             last = delivered.popleft()
             acked.discard(last)
         return None if last is None else last + 1
+
+    def let_go(self, tp: TP, offset: int) -> None:
+        """Acknowledge a record and all that were delivered before it: cheap enough for each of a large commit."""
+        if offset > self._let_go.get(tp, -1):
+            self._let_go[tp] = offset
+            self._n_acked += 1
+            # Faust commits the partitions that have a list here, empty or not.
+            self._acked[tp]
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch a partition again as soon as its stream has room."""
