@@ -26,6 +26,7 @@ from streaming.bench.order_state import (
     administrator,
     allow,
     audit,
+    backlog_gone,
     caught_up,
     clean_up,
     differences,
@@ -56,6 +57,7 @@ async def load(options: argparse.Namespace, address: Address, home: Path, rate: 
         caller, ring = Caller(pool), list(open_keys(home, ()))
         keys, admin = traders(ring, options.accounts), administrator(ring)
         orders = round(rate * options.seconds * NEW_SHARE / len(keys)) + 1_000
+        await backlog_gone(caller, admin, keys)
         before = await allow(caller, admin, [key.account for key in keys], orders)
         run = Load(pool, keys, await quoting(caller, keys[0]), f"load-{secrets.token_hex(4)}-")
         await run.run(rate, options.seconds)

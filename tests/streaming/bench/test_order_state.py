@@ -14,6 +14,7 @@ from streaming.bench.order_state import (
     administrator,
     allow,
     audit,
+    backlog_gone,
     caught_up,
     clean_up,
     differences,
@@ -93,6 +94,19 @@ async def test_the_gateway_is_waited_for() -> None:
     lags = iter([5, 0])
     caller = caller_of(lambda *_: (200, {"groups": {"route": {"lag": next(lags)}, "sink-journal": {"lag": 9}}}))
     assert await caught_up(caller, ADMIN) > 0
+
+
+async def test_what_earlier_runs_left_is_waited_for() -> None:
+    lags, asked = iter([9_000, 2_001, 2_000]), list[str]()
+
+    def script(_method: str, path: str, _body: Any) -> tuple[int, Any]:
+        asked.append(path)
+        if path == "/status":
+            return 200, {"groups": {"sink-journal": {"lag": next(lags)}, "route": {"lag": 0}}}
+        return 200, []
+
+    await backlog_gone(caller_of(script), ADMIN, [TRADER])
+    assert asked == ["/status"] * 3 + ["/v2/orders?status=closed&limit=1"]
 
 
 async def test_a_list_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
