@@ -1,4 +1,8 @@
-"""A platform of the benchmark's own: one worker process with the order path, in a home and on a port of its own."""
+"""A platform of the benchmark's own, in a home and on ports of its own.
+
+The embedded broker is for one process. On Kafka the owner of the orders has a process to itself, as a desk would run it
+there: what is busy beside it does not hold up its answers.
+"""
 
 import asyncio
 import contextlib
@@ -9,14 +13,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from streaming.bench.order_client import Address
 from streaming.settings import ENV_PREFIX
 from streaming.status import FILE
 
 SINKS = ("sink-journal",)
-ROLES = ("ingest", "normalize", "orders", "route", *SINKS)
+OWNER = ("orders",)
+BESIDE = ("ingest", "normalize", "route", *SINKS)
 FEED_RATE = 200.0
 # A frame costs much the same whether it holds one tick or ten; orders are measured here, not ticks.
 LINGER_MS = 50.0
@@ -25,6 +30,13 @@ STOP_S = 90.0
 POLL_S = 0.05
 LOG_FILE = "worker.log"
 TOLD_BYTES = 2_000
+
+
+class Place(NamedTuple):
+    """Where the order API answers, and the processes beside it."""
+
+    orders: Address
+    beside: tuple[Address, ...] = ()
 
 
 class PlaceError(Exception):
@@ -38,12 +50,19 @@ def account_names(count: int) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def platform(
-    home: Path, broker: str, accounts: list[str], feed_rate: float = FEED_RATE
-) -> AsyncIterator[Address]:
+async def platform(home: Path, broker: str, accounts: list[str], feed_rate: float = FEED_RATE) -> AsyncIterator[Place]:
     """Run a whole platform in a folder that exists; yield where it answers. Raises `PlaceError`."""
-    async with worker(home, broker, accounts, ROLES, feed_rate) as (_, address):
-        yield address
+    if broker.startswith("log://"):
+        async with worker(home, broker, accounts, (*OWNER, *BESIDE), feed_rate) as (_, address):
+            yield Place(address)
+        return
+    other = home / "beside"
+    other.mkdir()
+    async with (
+        worker(home, broker, accounts, OWNER, feed_rate) as (_, address),
+        worker(other, broker, accounts, BESIDE, feed_rate) as (_, beside),
+    ):
+        yield Place(address, (beside,))
 
 
 @contextlib.asynccontextmanager

@@ -35,8 +35,9 @@ class StateError(Exception):
 class Caller:
     """Calls the order API and reads JSON."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, beside: Sequence[Pool] = ()) -> None:
+        """Take the way to the order API, and to processes beside it that only have pages."""
+        self._pool, self._beside = pool, beside
 
     async def call(self, method: str, path: str, key: Key, body: dict[str, Any] | None = None) -> Any:
         """Return the JSON of an answer; raise `StateError` for any other than a success."""
@@ -54,8 +55,13 @@ class Caller:
             raise StateError(f"{method} {path}: no answer within {CALL_S:.0f} s") from None
 
     async def status(self, key: Key) -> dict[str, Any]:
-        """Return the status page."""
+        """Return the status page, with the roles, groups and flows of the processes beside."""
         page: dict[str, Any] = await self.call("GET", "/status", key)
+        for pool in self._beside:
+            other = json.loads((await pool.call(request("GET", "/status", {}), CALL_S)).body)
+            page["roles"] = [*page["roles"], *other["roles"]]
+            page["groups"] |= other["groups"]
+            page["flows"] |= other["flows"]
         return page
 
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from streaming.api.keys import KEYS_FILE, open_keys
 from streaming.bench.order_client import Address, Pool
 from streaming.bench.order_load import Load, summary
-from streaming.bench.order_place import FEED_RATE, PlaceError, account_names, platform
+from streaming.bench.order_place import FEED_RATE, Place, PlaceError, account_names, platform
 from streaming.bench.order_state import (
     Caller,
     StateError,
@@ -46,15 +46,17 @@ EXIT_NO_PLATFORM = 69
 SHOWN_FAULTS = 5
 
 
-async def load(options: argparse.Namespace, address: Address, home: Path, rate: float) -> dict[str, Any]:
+async def load(options: argparse.Namespace, place: Place, home: Path, rate: float) -> dict[str, Any]:
     """Run one load on a platform that answers and return what was measured. Raises `StateError`."""
-    pool = Pool(address, CONNECTIONS)
+    address = place.orders
+    pool, beside = Pool(address, CONNECTIONS), [Pool(other, 1) for other in place.beside]
     try:
-        await pool.start()
+        for each in (pool, *beside):
+            await each.start()
     except (OSError, TimeoutError) as error:
         raise StateError(f"http://{address.host}:{address.port} does not answer: {error}") from None
     try:
-        caller, ring = Caller(pool), list(open_keys(home, ()))
+        caller, ring = Caller(pool, beside), list(open_keys(home, ()))
         keys, admin = traders(ring, options.accounts), administrator(ring)
         orders = round(rate * options.seconds * NEW_SHARE / len(keys)) + 1_000
         await backlog_gone(caller, admin, keys)
@@ -68,7 +70,8 @@ async def load(options: argparse.Namespace, address: Address, home: Path, rate: 
         if options.url and not options.keep:
             await clean_up(caller, admin, run.ledger, before)
     finally:
-        await pool.stop()
+        for each in (pool, *beside):
+            await each.stop()
     measured = summary(run.timing)
     errors = dict(run.ledger.errors)
     everything: Any = measured["all"]
@@ -93,7 +96,8 @@ async def measure(options: argparse.Namespace, rate: float) -> dict[str, Any]:
     """Run one load, on a platform of its own unless a URL was given."""
     if options.url:
         parts = urlsplit(options.url)
-        return await load(options, Address(parts.hostname or "127.0.0.1", parts.port or 80), options.home, rate)
+        place = Place(Address(parts.hostname or "127.0.0.1", parts.port or 80))
+        return await load(options, place, options.home, rate)
     home = Path(tempfile.mkdtemp(prefix="bench-orders-"))
     try:
         async with platform(home, options.broker, account_names(options.accounts), options.feed_rate) as place:

@@ -29,7 +29,7 @@ async def race(pool: Pool, key: Key, prices: list[str], turn: int) -> list[Answe
 
 
 async def test_clients_that_race_for_the_last_units_never_pass_the_limit(tmp_path: Path) -> None:
-    async with platform(tmp_path, "log://", [ACCOUNT]) as address:
+    async with platform(tmp_path, "log://", [ACCOUNT]) as (address, _):
         pool = Pool(address, CLIENTS)
         await pool.start()
         caller, ring = Caller(pool), list(open_keys(tmp_path, ()))

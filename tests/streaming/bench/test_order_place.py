@@ -8,7 +8,9 @@ from streaming.bench.order_place import PlaceError, account_names, platform
 
 
 async def test_a_platform_is_ready_and_ends_with_the_block(tmp_path: Path) -> None:
-    async with platform(tmp_path, "log://", account_names(1)) as address:
+    async with platform(tmp_path, "log://", account_names(1)) as place:
+        address = place.orders
+        assert place.beside == ()
         pool = Pool(address, 1)
         await pool.start()
         assert (await pool.call(request("GET", "/health/ready", {}), 30.0)).status == 200

@@ -109,6 +109,17 @@ async def test_what_earlier_runs_left_is_waited_for() -> None:
     assert asked == ["/status"] * 3 + ["/v2/orders?status=closed&limit=1"]
 
 
+async def test_the_pages_of_processes_beside_count_too() -> None:
+    def page(role: str) -> dict[str, Any]:
+        return {"roles": [role], "groups": {role: {"lag": 1}}, "flows": {role: {}}}
+
+    beside = ScriptedPool(lambda *_: (200, page("route")))
+    caller = Caller(ScriptedPool(lambda *_: (200, page("orders"))), [beside])
+    found = await caller.status(ADMIN)
+    assert found["roles"] == ["orders", "route"]
+    assert [*found["groups"]] == [*found["flows"]] == ["orders", "route"]
+
+
 async def test_a_list_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_state, "PAGE_ROWS", 3)
     rows = [order(str(n), "new", at=n) for n in range(8)] + [order("x", "new", at=8) | {"client_order_id": "mine"}]
