@@ -8,8 +8,7 @@ import os
 from collections.abc import Sequence
 
 from streaming.transport.frames import Encoder
-from streaming.transport.segment import Segment
-from streaming.transport.segments import sync_folder
+from streaming.transport.segment import Segment, sync_folder
 
 TOMBSTONE_KEPT_MS = 24 * 3600 * 1000
 _FLUSH_BYTES = 1 << 20

@@ -32,6 +32,15 @@ def corrupt(path: Path, position: int, why: str) -> BrokerError:
     )
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 class Segment:
     """A file of frames. `size` and `next_offset` describe what is known to be written whole."""
 
@@ -150,7 +159,7 @@ class Segment:
             draft.unlink(missing_ok=True)
 
     def load_index(self) -> bool:
-        """Take over the stored index; return whether it covers the whole file. One that is longer is left alone."""
+        """Take over the stored index; return whether it covers the whole file. One that covers more is removed."""
         try:
             data = self.index_path.read_bytes()
             marker, crc = _INDEX_HEADER.unpack_from(data)
@@ -158,7 +167,12 @@ class Segment:
         except (FileNotFoundError, struct.error):
             return False
         body, file_size = data[_INDEX_HEADER.size :], self.path.stat().st_size
-        if marker != _INDEX_MARKER or crc != crc32(body) or size > file_size:
+        if marker != _INDEX_MARKER or crc != crc32(body):
+            return False
+        if size > file_size:
+            # The file lost its end. Grown again, it would be taken for what the index was made of.
+            self.index_path.unlink()
+            sync_folder(self.path.parent)
             return False
         columns = body[_INDEX_COUNTS.size :]
         self._offsets.frombytes(columns[: 8 * count])

@@ -4,7 +4,6 @@ Bounded: a log with retention drops its oldest segments, a compacted one is rewr
 """
 
 import errno
-import os
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import structlog
 
 from streaming.transport.client import BrokerError
 from streaming.transport.frames import Frame, FrameError, decode
-from streaming.transport.segment import Segment, corrupt
+from streaming.transport.segment import Segment, corrupt, sync_folder
 
 _READ_BYTES = 128 << 10
 _CURSORS = 64
@@ -269,12 +268,3 @@ def sync_segments(taken: list[Unsynced], sync: Callable[[int], None]) -> None:
             segment.close_writer()
         if summary is not None and not segment.retired:
             segment.store_index(summary)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from streaming.transport.client import BrokerError, TopicSpec
-from streaming.transport.segments import sync_folder, write_error
+from streaming.transport.segment import sync_folder
+from streaming.transport.segments import write_error
 
 _NAME = re.compile(r"(?!__)[A-Za-z0-9._-]{1,249}")
 _DOTS = {".", ".."}

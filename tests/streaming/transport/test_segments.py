@@ -189,6 +189,18 @@ def test_a_lost_index_is_built_again(tmp_path: Path) -> None:
     log.close()
 
 
+def test_an_index_of_more_than_the_file_holds_is_not_believed_when_the_file_has_grown_again(tmp_path: Path) -> None:
+    filled(tmp_path, 3).close()
+    file = next(tmp_path.glob("*.log"))
+    os.truncate(file, file.stat().st_size - 1)
+    log = opened(tmp_path)
+    add(log, [(None, b"longer than what was lost"), (None, b"last")])
+    log.abandon()
+    again = opened(tmp_path)
+    assert values(again)[2:] == [b"longer than what was lost", b"last"]
+    again.close()
+
+
 def test_after_a_kill_only_what_came_since_the_last_index_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
