@@ -5,11 +5,9 @@ journal: what was on its way is gone by then, however long the way is. What can 
 that a venue says, so an owner that has heard it already does nothing.
 """
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -38,7 +36,10 @@ class Reconciler:
         self._state: State | None = state
         self._period_s = period_s
         self._next_s = time.monotonic() + period_s
+        self._phase: Literal["idle", "first", "way", "second"] = "idle"
+        self._left: list[str] = []
         self._suspects: dict[str, Difference] = {}
+        self._found: dict[str, Difference] = {}
         self._reported = 0
         self._barrier: Barrier | None = None
         self._noted: set[str] = set()
@@ -62,36 +63,52 @@ class Reconciler:
         self._state.dirty.clear()
 
     async def go_on(self, venue: Venue, reporter: Reporter, position: int, ts_ns: int) -> list[VenueReport]:
-        """Do what is due; return the reports that make both sides agree. `position` is where the journal is read."""
+        """Do what is due, of one account at most, so that orders hardly wait; return the reports that mend.
+
+        `position` is where the journal is read.
+        """
         if self._state is None:
             return []
-        if not self._suspects:
-            if time.monotonic() >= self._next_s:
-                self._next_s = time.monotonic() + self._period_s
-                self._counts["passes"] += 1
-                self._suspects = await self._look(venue, self._state, self._busy(self._state), ts_ns)
+        if self._phase == "idle":
+            if time.monotonic() < self._next_s:
+                return []
+            self._next_s = time.monotonic() + self._period_s
+            self._counts["passes"] += 1
+            self._phase, self._suspects = "first", {}
+            self._left = [account.id for account in self._state.accounts.values() if account.open]
+        if self._phase == "first":
+            self._look(venue, self._state, ts_ns, self._suspects)
+            if not self._left:
+                self._phase = "way" if self._suspects else "idle"
                 self._reported, self._barrier = reporter.taken, None
                 if not self._suspects:
                     self._noted.clear()
             return []
-        if self._barrier is None:
-            if reporter.written < self._reported:
+        if self._phase == "way":
+            if not await self._has_come_back(reporter, position):
                 return []
-            end = await self._client.end_offset(ORDERS_COMMANDS.name, self._partition)
-            self._barrier = Barrier(self._client, self._partition, end)
-        if not await self._barrier.passed(position):
+            self._phase, self._found = "second", {}
+            self._left = sorted({difference.account for difference in self._suspects.values()})
+        self._look(venue, self._state, ts_ns, self._found)
+        if self._left:
             return []
-        return await self._settle(venue, self._state, ts_ns)
+        self._phase = "idle"
+        return self._settle(self._state, ts_ns)
 
     def stats(self) -> dict[str, Any]:
         """Return the passes, and by code what was mended and what a person must look at."""
         return {**self._counts, "mended": dict(self._mended), "open": dict(self._open)}
 
-    async def _settle(self, venue: Venue, state: State, ts_ns: int) -> list[VenueReport]:
-        accounts = {difference.account for difference in self._suspects.values()}
-        second = await self._look(venue, state, sorted(accounts), ts_ns)
-        found = [difference for id_, difference in second.items() if id_ in self._suspects]
-        self._suspects = {}
+    async def _has_come_back(self, reporter: Reporter, position: int) -> bool:
+        if self._barrier is None:
+            if reporter.written < self._reported:
+                return False
+            end = await self._client.end_offset(ORDERS_COMMANDS.name, self._partition)
+            self._barrier = Barrier(self._client, self._partition, end)
+        return await self._barrier.passed(position)
+
+    def _settle(self, state: State, ts_ns: int) -> list[VenueReport]:
+        found = [difference for id_, difference in self._found.items() if id_ in self._suspects]
         self._note([difference for difference in found if difference.fix is None])
         fixes: list[VenueReport] = []
         for difference in found:
@@ -104,20 +121,16 @@ class Reconciler:
             _log.warning("differences_mended", count=len(fixes))
         return fixes
 
-    async def _look(self, venue: Venue, state: State, accounts: Iterable[str], ts_ns: int) -> dict[str, Difference]:
-        found: list[Difference] = []
-        for account in accounts:
-            view = venue.view(account)
-            if view is None:
-                self._counts["no_view"] += 1
-            else:
-                found += reconcile(state, account, view, ts_ns)
-            # Orders wait while an account is compared, and none longer than for one of them.
-            await asyncio.sleep(0)
-        return {difference.id: difference for difference in found}
-
-    def _busy(self, state: State) -> list[str]:
-        return [account.id for account in state.accounts.values() if account.open]
+    def _look(self, venue: Venue, state: State, ts_ns: int, into: dict[str, Difference]) -> None:
+        """Compare the next account that is left."""
+        if not self._left:
+            return
+        account = self._left.pop()
+        view = venue.view(account)
+        if view is None:
+            self._counts["no_view"] += 1
+        else:
+            into.update((difference.id, difference) for difference in reconcile(state, account, view, ts_ns))
 
     def _note(self, differences: list[Difference]) -> None:
         for difference in differences:
