@@ -33,8 +33,6 @@ CONFIG_FILE = Path("trade.toml")
 LOG_IN_USE = "LOG_IN_USE"
 # Reference counts free nearly everything here: look at the young often and briefly, at what has stayed seldom.
 GC_THRESHOLD = (1_000, 10, 500)
-# The event loop asks for the interpreter each time it has waited; a thread that compacts gives it up after this.
-SWITCH_S = 0.0005
 
 _log = structlog.get_logger("worker")
 
@@ -214,7 +212,6 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
 
 def _rest_the_collector() -> None:
     """Leave what lives as long as the process out of collections, and collect seldom: each stops all orders."""
-    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
