@@ -8,6 +8,7 @@ once it is acknowledged. All methods belong to one event loop.
 import asyncio
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,9 @@ from typing import Literal
 import structlog
 
 from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError, TopicSpec
-from streaming.transport.compaction import compact, snapshot
+from streaming.transport.compaction import Rests, is_due, rewrite, snapshot, swap
 from streaming.transport.frames import Encoder, Frame
+from streaming.transport.segment import Segment
 from streaming.transport.segments import PartitionLog, sync_segments
 from streaming.transport.topics import TopicTable
 
@@ -83,6 +85,8 @@ class Broker:
         self._compacting: dict[Partition, asyncio.Task[None]] = {}
         self._failed: BrokerError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-sync")
+        self._compactor = ThreadPoolExecutor(1, thread_name_prefix="log-compact")
+        self._closing = threading.Event()
         self._lock_fd = -1
 
     def open(self) -> None:
@@ -194,8 +198,8 @@ class Broker:
         except BrokerError as error:
             log.warning("append_refused", code=error.code, topic=partition.topic, reason=str(error))
             return error
-        rolled = len(partition.log.sealed) > max(segments, 1)
-        if rolled and partition.log.compacted and partition not in self._compacting:
+        sealed, busy = partition.log.sealed, partition in self._compacting
+        if partition.log.compacted and len(sealed) > segments and not busy and is_due(sealed):
             self._compacting[partition] = self.loop.create_task(self._compact(partition))
         return None
 
@@ -242,7 +246,7 @@ class Broker:
             for segment in sealed:
                 segment.hold()
             now_ms = time.time_ns() // 1_000_000
-            fresh = await self.loop.run_in_executor(self._thread, compact, sealed, active, now_ms)
+            fresh = await self.loop.run_in_executor(self._compactor, self._compact_beside, sealed, active, now_ms)
             partition.log.replace(sealed, fresh)
             log.info("compacted", topic=partition.topic, partition=partition.number, bytes=fresh.size)
         except (OSError, BrokerError) as error:
@@ -252,6 +256,12 @@ class Broker:
                     segment.release()
         finally:
             del self._compacting[partition]
+
+    def _compact_beside(self, sealed: list[Segment], active: Segment, now_ms: int) -> Segment:
+        fresh = rewrite(sealed, active, now_ms, Rests(self._closing))
+        # In the thread that syncs: beside it, the old index of a segment that is gone could be stored again.
+        self._thread.submit(swap, sealed, fresh).result()
+        return fresh
 
     def read(self, partition: Partition, offset: int, stop: int, max_bytes: int) -> list[Frame]:
         """Return acknowledged records from `offset` on, below `stop`."""
@@ -305,6 +315,7 @@ class Broker:
 
     async def close(self) -> None:
         """Write and sync all that is queued, and give the folder back."""
+        self._closing.set()
         self._write()
         busy = [*self._compacting.values(), *([self._syncing] if self._syncing else [])]
         if busy:
@@ -314,6 +325,7 @@ class Broker:
             for partition in self._partitions.values():
                 partition.log.mark_unsynced()
             await self._sync_written()
+        self._compactor.shutdown()
         self._thread.shutdown()
         if self._failed is None:
             self._failed = BrokerError("LOG_CLOSED", f"{self.folder}: the log was closed")

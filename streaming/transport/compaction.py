@@ -1,22 +1,53 @@
 """Compaction of a partition's sealed segments: the newest record of each key stays, at its offset.
 
 A tombstone (null value) stays for a day as the newest record of its key, so that readers learn of the deletion.
-Runs in a worker thread over files that do not change.
+`rewrite` runs for long beside the event loop over files that do not change, and rests as it goes: a thread that only
+computes would have the interpreter whenever the loop lets go of it. `swap` puts its result in place.
 """
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import NamedTuple
 
-from streaming.transport.frames import Encoder
 from streaming.transport.segment import Segment, sync_folder
 
 TOMBSTONE_KEPT_MS = 24 * 3600 * 1000
-_FLUSH_BYTES = 1 << 20
+REST_SHARE = 3.0
+_STRETCH_BYTES = 64 << 10
+Rest = Callable[[], None]
 
 
-def newest_offsets(segments: Sequence[Segment]) -> dict[bytes, int]:
-    """Return the newest offset of each key."""
-    return {frame.key or b"": frame.offset for segment in segments for frame, _ in segment.scan()}
+class _Place(NamedTuple):
+    """Where the newest frame of a key is, and the time of its tombstone (-1: none)."""
+
+    offset: int
+    source: int
+    start: int
+    end: int
+    gone_ms: int
+
+
+class Rests:
+    """Each call sleeps so many times as long as the work since the last one took; not once `closing` is set."""
+
+    def __init__(self, closing: Event) -> None:
+        self._closing = closing
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        """Sleep."""
+        self._closing.wait((time.perf_counter() - self._since) * REST_SHARE)
+        self._since = time.perf_counter()
+
+
+def is_due(sealed: Sequence[Segment]) -> bool:
+    """Say whether as much came after the oldest segment as it holds.
+
+    So each byte is read and written about twice, however many keys there are.
+    """
+    return len(sealed) > 1 and sum(segment.size for segment in sealed[1:]) >= sealed[0].size
 
 
 def snapshot(segment: Segment) -> Segment:
@@ -26,16 +57,21 @@ def snapshot(segment: Segment) -> Segment:
     return copy
 
 
-def compact(sealed: Sequence[Segment], active: Segment, now_ms: int) -> Segment:
-    """Write what is still current of `sealed` as one segment in their place and delete them; return it.
+def rewrite(sealed: Sequence[Segment], active: Segment, now_ms: int, rest: Rest) -> Segment:
+    """Write what is still current of `sealed` as one synced segment beside them; return it.
 
     `active` is a snapshot: newer records there supersede older ones here, and it is not touched.
     """
     sources = [snapshot(segment) for segment in sealed]
     fresh = Segment(sources[0].path.parent, sources[0].base)
     fresh.path = fresh.path.with_suffix(".compacted")
+    fresh.path.unlink(missing_ok=True)
     try:
-        _rewrite(sources, fresh, newest_offsets([*sources, active]), now_ms)
+        fresh.open_for_append()
+        _copy(_newest([*sources, active], rest), sources, fresh, now_ms - TOMBSTONE_KEPT_MS, rest)
+        os.fdatasync(fresh.write_fd)
+        fresh.next_offset = sources[-1].next_offset
+        fresh.sealed = True
     except BaseException:
         fresh.delete()
         raise
@@ -43,7 +79,13 @@ def compact(sealed: Sequence[Segment], active: Segment, now_ms: int) -> Segment:
         fresh.close_writer()
         for source in (*sources, active):
             source.close_reader()
+    return fresh
+
+
+def swap(sealed: Sequence[Segment], fresh: Segment) -> None:
+    """Put what `rewrite` made in the place of its sources. Nobody may sync those at the same time."""
     for segment in sealed:
+        segment.close_writer()
         segment.retired = True
     # A crash from here on must not leave the old index beside the new file.
     sealed[0].index_path.unlink(missing_ok=True)
@@ -54,28 +96,41 @@ def compact(sealed: Sequence[Segment], active: Segment, now_ms: int) -> Segment:
         segment.index_path.unlink(missing_ok=True)
         segment.path.unlink(missing_ok=True)
     sync_folder(final.parent)
-    return fresh
 
 
-def _rewrite(sources: Sequence[Segment], fresh: Segment, newest: dict[bytes, int], now_ms: int) -> None:
-    fresh.path.unlink(missing_ok=True)
-    fresh.open_for_append()
-    encoder = Encoder()
-    for source in sources:
-        for frame, _ in source.scan():
-            expired = frame.value is None and now_ms - frame.ts_ms > TOMBSTONE_KEPT_MS
-            if newest[frame.key or b""] != frame.offset or expired:
-                continue
-            encoder.add(frame.offset, frame.ts_ms, [(frame.key, frame.value)])
-            if encoder.size >= _FLUSH_BYTES:
-                _flush(fresh, encoder)
-    _flush(fresh, encoder)
-    os.fdatasync(fresh.write_fd)
-    fresh.next_offset = sources[-1].next_offset
-    fresh.sealed = True
+def _newest(segments: Sequence[Segment], rest: Rest) -> dict[bytes, _Place]:
+    """Return the newest frame of each key, in their order in the log."""
+    newest: dict[bytes, _Place] = {}
+    for number, segment in enumerate(segments):
+        start = rested = 0
+        for frame, end in segment.scan(chunk_bytes=_STRETCH_BYTES):
+            key = frame.key or b""
+            newest.pop(key, None)
+            newest[key] = _Place(frame.offset, number, start, end, frame.ts_ms if frame.value is None else -1)
+            start = end
+            if end - rested >= _STRETCH_BYTES:
+                rested = end
+                rest()
+    return newest
 
 
-def _flush(segment: Segment, encoder: Encoder) -> None:
-    if encoder.size:
-        marks = encoder.marks
-        segment.append(encoder.take(), marks, segment.next_offset)
+def _copy(newest: dict[bytes, _Place], sources: Sequence[Segment], fresh: Segment, forget_ms: int, rest: Rest) -> None:
+    parts: list[bytes] = []
+    marks: list[tuple[int, int]] = []
+    size, held, data, begin = 0, -1, b"", 0
+    for place in newest.values():
+        if place.source == len(sources):
+            break
+        if 0 <= place.gone_ms < forget_ms:
+            continue
+        if held != place.source or place.end > begin + len(data):
+            held, begin = place.source, place.start
+            data = sources[held].pread(max(_STRETCH_BYTES, place.end - begin), begin)
+        marks.append((place.offset, size))
+        parts.append(data[place.start - begin : place.end - begin])
+        size += place.end - place.start
+        if size >= _STRETCH_BYTES:
+            fresh.append(b"".join(parts), marks, place.offset + 1)
+            parts, marks, size = [], [], 0
+            rest()
+    fresh.append(b"".join(parts), marks, fresh.next_offset)

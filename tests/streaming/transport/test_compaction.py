@@ -2,13 +2,15 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.transport.compaction import TOMBSTONE_KEPT_MS, compact, snapshot
+from streaming.transport.compaction import REST_SHARE, TOMBSTONE_KEPT_MS, Rests, is_due, rewrite, snapshot, swap
 from streaming.transport.frames import Encoder, Frame
 from streaming.transport.segment import Segment
 from streaming.transport.segments import PartitionLog, sync_segments
@@ -42,7 +44,14 @@ def run(log: PartitionLog, now_ms: int = 2_000) -> None:
     """Compact the sealed segments."""
     sync_segments(log.take_unsynced(), os.fdatasync)
     sealed = log.sealed
-    log.replace(sealed, compact(sealed, snapshot(log.active), now_ms))
+    log.replace(sealed, compact(sealed, log.active, now_ms))
+
+
+def compact(sealed: list[Segment], active: Segment, now_ms: int) -> Segment:
+    """Rewrite without a rest, and put it in place."""
+    fresh = rewrite(sealed, snapshot(active), now_ms, lambda: None)
+    swap(sealed, fresh)
+    return fresh
 
 
 @settings(max_examples=60, deadline=None)
@@ -85,7 +94,7 @@ def test_a_crash_before_the_new_index_leaves_no_old_one(tmp_path: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(Segment, "store_index", crash)
         with pytest.raises(InterruptedError):
-            compact(log.sealed, snapshot(log.active), 2_000)
+            compact(log.sealed, log.active, 2_000)
     log.abandon()
     again = opened(tmp_path)
     assert frames(again) == current
@@ -121,4 +130,48 @@ def test_segments_that_a_crash_left_behind_are_removed_at_the_next_start(tmp_pat
     log = opened(tmp_path / "log")
     assert frames(log) == expected
     assert not list((tmp_path / "log").glob("*.compacted"))
+    log.close()
+
+
+@given(st.lists(st.integers(1, 100), max_size=8))
+def test_it_is_due_when_as_much_came_after_the_oldest_as_it_holds(sizes: list[int]) -> None:
+    sealed = [Segment(Path(), number) for number in range(len(sizes))]
+    for segment, size in zip(sealed, sizes, strict=True):
+        segment.size = size
+    assert is_due(sealed) == (len(sizes) > 1 and 2 * sizes[0] <= sum(sizes))
+
+
+def test_a_rest_is_longer_than_the_work_before_it() -> None:
+    asked: list[float | None] = []
+
+    class Closing(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            asked.append(timeout)
+            return False
+
+    before = time.perf_counter()
+    rest = Rests(Closing())
+    since = time.perf_counter()
+    rest()
+    worked = time.perf_counter() - since
+    rest()
+    assert asked[0] is not None
+    assert 0 < asked[0] <= REST_SHARE * (worked + since - before)
+
+
+def test_it_rests_as_it_goes_and_copies_bytes_as_they_are(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, segment_bytes=300 << 10, retention_bytes=None, compacted=True)
+    log.open()
+    for number in range(600):
+        add(log, b"key %d" % (number % 400), b"%d" % number * 700)
+    before = {frame.offset: frame for frame in log.read(0, NO_STOP, 8 << 20)}
+    rests: list[int] = []
+    sealed, active = log.sealed, snapshot(log.active)
+    fresh = rewrite(sealed, active, 2_000, lambda: rests.append(1))
+    assert len(rests) >= sum(segment.size for segment in sealed) // (128 << 10)
+    swap(sealed, fresh)
+    log.replace(sealed, fresh)
+    kept = log.read(0, NO_STOP, 8 << 20)
+    assert all(before[frame.offset] == frame for frame in kept)
+    assert {frame.key for frame in kept} == {b"key %d" % number for number in range(400)}
     log.close()
