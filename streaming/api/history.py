@@ -21,11 +21,14 @@ from trading.commands import LimitsBody
 from trading.orders.state import OrderRow
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL
 
-VERSION = 2
+VERSION = 3
 BATCH_RECORDS = 5_000
 POLL_S = 1.0
 RETRY_S = 1.0
 BUSY_S = 5.0
+CACHE_KIB = 16 << 10
+# 16 MiB: a page that changes again before it is copied into the file is copied once.
+WAL_PAGES = 4_096
 _rows = msgspec.json.Decoder(OrderRow)
 _limits = msgspec.json.Decoder(LimitsBody)
 _executions = msgspec.json.Decoder(Execution)
@@ -117,7 +120,7 @@ class History:
 
     def order(self, order: str) -> OrderRow | None:
         """Return an order by its id."""
-        found = self._one("SELECT row FROM orders WHERE id = ?", order)
+        found = self._one("SELECT row FROM ids JOIN orders USING (n) WHERE id = ?", order)
         return None if found is None else _rows.decode(found[0])
 
     def orders(self, wanted: Wanted) -> list[OrderRow]:
@@ -143,7 +146,10 @@ class History:
 
     def places(self, order: str, account: str) -> list[Place]:
         """Return where the journal speaks of an order, oldest first."""
-        sql = "SELECT partition, offset FROM steps WHERE id = ? AND account = ? ORDER BY partition, offset"
+        sql = """
+            SELECT partition, offset FROM ids JOIN steps USING (n) WHERE id = ? AND account = ?
+            ORDER BY partition, offset
+        """
         return [Place(*row) for row in self._all(sql, order, account)]
 
     async def payload(self, place: Place) -> bytes | None:
@@ -257,4 +263,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level="DEFERRED")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     return db

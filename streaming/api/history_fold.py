@@ -25,11 +25,12 @@ MINUTE_NS = 60 * 10**9
 MAX_OPEN_ROWS = 200_000
 SCHEMA = """
 CREATE TABLE progress (partition INTEGER PRIMARY KEY, next_offset INTEGER, seq INTEGER, hash TEXT, generation INTEGER);
-CREATE TABLE orders (id TEXT PRIMARY KEY, account TEXT, submitted_ns INTEGER, n INTEGER, ended_ns INTEGER,
-    instrument TEXT, side TEXT, row BLOB) WITHOUT ROWID;
+CREATE TABLE ids (id TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID;
+CREATE TABLE orders (n INTEGER PRIMARY KEY, account TEXT, submitted_ns INTEGER, ended_ns INTEGER, instrument TEXT,
+    side TEXT, row BLOB);
 CREATE INDEX orders_by_time ON orders (account, submitted_ns, n);
-CREATE TABLE steps (id TEXT, account TEXT, partition INTEGER, offset INTEGER,
-    PRIMARY KEY (id, partition, offset)) WITHOUT ROWID;
+CREATE TABLE steps (n INTEGER, partition INTEGER, offset INTEGER, account TEXT,
+    PRIMARY KEY (n, partition, offset)) WITHOUT ROWID;
 CREATE TABLE limits (account TEXT, version INTEGER, ts_ns INTEGER, actor TEXT, reason TEXT, body BLOB,
     PRIMARY KEY (account, version)) WITHOUT ROWID;
 CREATE TABLE equity (account TEXT, minute INTEGER, ts_ns INTEGER, equity TEXT,
@@ -41,11 +42,15 @@ CREATE INDEX fills_by_time ON fills (account, ts_ns, n);
 CREATE INDEX fills_by_id ON fills (id);
 CREATE TABLE kills (partition INTEGER PRIMARY KEY, pulled INTEGER, actor TEXT)
 """
-TABLES = ("progress", "orders", "steps", "limits", "equity", "flows", "fills", "kills")
+TABLES = ("progress", "ids", "orders", "steps", "limits", "equity", "flows", "fills", "kills")
 # One statement for all rows: each statement lets other threads run, and comes back only when the event loop rests.
+_LAST_NUMBER = "SELECT COALESCE(MAX(n), 0) FROM (SELECT MAX(n) AS n FROM orders UNION SELECT MAX(n) FROM steps)"
+_FIND_IDS = "SELECT id, n FROM ids WHERE id IN (SELECT value FROM json_each(?))"
+_PUT_IDS = "INSERT INTO ids SELECT value ->> 0, value ->> 1 FROM json_each(?)"
 _PUT_ORDERS = """
-INSERT OR REPLACE INTO orders SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-    value ->> 6, CAST(value -> 7 AS BLOB) FROM json_each(?)
+INSERT INTO orders SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+    CAST(value -> 6 AS BLOB) FROM json_each(?) WHERE true
+    ON CONFLICT (n) DO UPDATE SET ended_ns = excluded.ended_ns, row = excluded.row
 """
 _PUT_STEPS = """
 INSERT OR REPLACE INTO steps SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
@@ -89,11 +94,13 @@ class Fold:
         self._db = db
         self._open: dict[str, OrderRow] = {}
         self._changed: dict[str, OrderRow] = {}
-        self._steps: list[tuple[str, str, int, int]] = []
+        self._numbers: dict[str, int] = {}
+        self._ids: dict[str, int] = {}
+        self._steps: list[tuple[int, int, int, str]] = []
         self._equity: dict[tuple[str, int], tuple[str, int, int, str]] = {}
         self._fills: list[tuple[str, int, str, Execution]] = []
         self._progress = {row[0]: Progress(*row[1:]) for row in db.execute("SELECT * FROM progress")}
-        self._n = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM orders").fetchone()[0])
+        self._n = int(db.execute(_LAST_NUMBER).fetchone()[0])
 
     def progress(self, partition: int) -> Progress:
         """Return how far a partition is."""
@@ -103,6 +110,7 @@ class Fold:
         """Fold records that begin where the partition is; what does not continue the chain marks it as unfit."""
         before = self.progress(partition)
         seq, chain = before.seq, before.hash
+        self._look_up(records)
         for offset, record in records:
             if seq and record.prev_hash != chain:
                 self._progress[partition] = before._replace(fits=False)
@@ -114,6 +122,7 @@ class Fold:
         after = Progress(stop, seq, chain, generation)
         with self._db:
             for statement, rows in (
+                (_PUT_IDS, list(self._ids.items())),
                 (_PUT_ORDERS, [_line(row) for row in self._changed.values()]),
                 (_PUT_STEPS, self._steps),
                 (_PUT_EQUITY, list(self._equity.values())),
@@ -140,15 +149,14 @@ class Fold:
             self._db.execute("INSERT INTO flows VALUES (?,?,?)", (event.account, event.ts_ns, str(event.amount)))
         elif isinstance(event, KillChanged):
             self._db.execute("INSERT OR REPLACE INTO kills VALUES (?,?,?)", (partition, event.on, event.actor))
-        order = event.target if isinstance(event, CommandRefused) else getattr(event, "order", "")
+        order = _order(event)
         if order:
-            self._steps.append((order, event.account, partition, offset))
+            self._steps.append((self._number(order), partition, offset, event.account))
             if isinstance(event, OrderAccepted) and event.replaces:
-                self._steps.append((event.replaces, event.account, partition, offset))
+                self._steps.append((self._number(event.replaces), partition, offset, event.account))
 
     def _accepted(self, event: OrderAccepted) -> None:
-        self._n += 1
-        row = OrderRow(event, self._n, updated_ts_ns=event.ts_ns)
+        row = OrderRow(event, self._number(event.order), updated_ts_ns=event.ts_ns)
         parent = self._row(event.replaces) if event.replaces else None
         if parent is not None:
             parent.replaced_by = event.order
@@ -179,10 +187,26 @@ class Fold:
         made = Execution(execution_id(event), event, intent.price_scale, intent.qty_scale, done, leaves)
         self._fills.append((event.account, event.ts_ns, made.id, made))
 
+    def _look_up(self, records: Sequence[tuple[int, Record]]) -> None:
+        """Read the numbers of ids that are not among the open orders, all at once."""
+        told = {_order(event) for _, record in records for event in record.events}
+        told |= {event.replaces for _, record in records for event in record.events if isinstance(event, OrderAccepted)}
+        asked = _encoder.encode([order for order in told if order not in self._open]).decode()
+        self._numbers = dict(self._db.execute(_FIND_IDS, (asked,)))
+
+    def _number(self, order: str) -> int:
+        """Return the number of an order id, in the order in which they were seen: what is told of it lies together."""
+        row = self._open.get(order) or self._changed.get(order)
+        number = self._numbers.get(order) if row is None else row.n
+        if number is None:
+            self._n += 1
+            number = self._numbers[order] = self._ids[order] = self._n
+        return number
+
     def _row(self, order: str) -> OrderRow | None:
         row = self._open.get(order) or self._changed.get(order)
         if row is None:
-            found = self._db.execute("SELECT row FROM orders WHERE id = ?", (order,)).fetchone()
+            found = self._db.execute("SELECT row FROM ids JOIN orders USING (n) WHERE id = ?", (order,)).fetchone()
             row = None if found is None else _rows.decode(found[0])
         return row
 
@@ -192,10 +216,16 @@ class Fold:
         self._clear()
 
     def _clear(self) -> None:
+        self._ids.clear()
         self._changed.clear()
         self._steps.clear()
         self._equity.clear()
         self._fills.clear()
+
+
+def _order(event: AnyEvent) -> str:
+    """Return the id of the order that an event tells of, or nothing."""
+    return event.target if isinstance(event, CommandRefused) else getattr(event, "order", "")
 
 
 def execution_id(event: OrderFilled) -> str:
@@ -223,10 +253,9 @@ def follow(row: OrderRow, event: OrderMoved | OrderFilled) -> None:
 def _line(row: OrderRow) -> tuple[Any, ...]:
     intent = row.intent
     return (
-        intent.order,
+        row.n,
         intent.account,
         intent.ts_ns,
-        row.n,
         row.ended_ts_ns,
         intent.instrument,
         intent.side,

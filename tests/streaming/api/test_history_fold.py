@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streaming.api.history_fold import SCHEMA, Fold
 from tests.trading.orders.builders import T0, ack, canceled, desk, fill, market, oid, submit
 from trading.commands import AnyCommand, CancelOrder, ReplaceOrder, VenueReplaced
+from trading.events import CommandRefused
 from trading.orders.journal import Record, append, read_record
 from trading.orders.oms import decide
 from trading.orders.state import OrderRow
@@ -40,8 +41,8 @@ def database() -> Iterator[sqlite3.Connection]:
         yield db
 
 
-@given(st.lists(st.integers(0, len(STEPS) - 1), max_size=25), st.integers(1, 7))
-def test_the_fold_shows_orders_as_the_owner_does(chosen: list[int], size: int) -> None:
+@given(st.lists(st.integers(0, len(STEPS) - 1), max_size=25), st.integers(1, 7), st.booleans())
+def test_the_fold_shows_orders_as_the_owner_does(chosen: list[int], size: int, restarts: bool) -> None:
     state = desk("a")
     records: list[tuple[int, Record]] = []
     for number in chosen:
@@ -52,10 +53,25 @@ def test_the_fold_shows_orders_as_the_owner_does(chosen: list[int], size: int) -
     with database() as db:
         fold = Fold(db)
         for start in range(0, len(records), size):
+            if restarts:
+                fold = Fold(db)
             part = records[start : start + size]
             fold.take(0, part, part[-1][0] + 1, -1)
-        found = {row[0]: msgspec.json.decode(row[1], type=OrderRow) for row in db.execute("SELECT id, row FROM orders")}
+        sql = "SELECT id, row FROM ids JOIN orders USING (n)"
+        found = {row[0]: msgspec.json.decode(row[1], type=OrderRow) for row in db.execute(sql)}
+        steps = set(db.execute("SELECT id, offset FROM ids JOIN steps USING (n)"))
         assert fold.progress(0).next_offset == len(records)
+    told = {
+        (order, offset)
+        for offset, record in records
+        for event in record.events
+        for order in (
+            event.target if isinstance(event, CommandRefused) else getattr(event, "order", ""),
+            getattr(event, "replaces", ""),
+        )
+        if order
+    }
+    assert steps == told
     assert found.keys() == state.orders.keys()
     for order, row in state.orders.items():
         assert [getattr(found[order], name) for name in SHOWN] == [getattr(row, name) for name in SHOWN]
