@@ -1,5 +1,6 @@
 """JSON messages to bytes and back. A message of another schema, or that does not fit its type, is a `CodecError`."""
 
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,6 +51,7 @@ def decode(payload: bytes, type_: type[T]) -> T:
     return message
 
 
+@cache
 def _schema_of(type_: type[msgspec.Struct]) -> str:
     fields = {field.name: field.default for field in msgspec.structs.fields(type_)}
     return str(fields["schema"])

@@ -81,8 +81,7 @@ async def read(request: Request, cap: int) -> bytes:
 def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """Return the message of a body; raise `ApiError` 400 for what is not JSON and 422 for what does not fit."""
     try:
-        text = body.decode()
-        json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_int=len, parse_float=len)
+        _strict.decode(body.decode())
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise of_validation(error) from None
@@ -118,7 +117,7 @@ def amount(field: str, raw: Raw) -> str | None:
         return None
     if token[:1] == b'"':
         try:
-            text: str = msgspec.json.decode(token, type=str)
+            text = _texts.decode(token)
         except msgspec.DecodeError:
             raise _not_an_amount(field) from None
         token = text.encode(errors="replace")
@@ -158,3 +157,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
 
 def _no_constant(name: str) -> None:
     raise ApiError(400, "JSON_INVALID", f"{name} is not JSON")
+
+
+_texts = msgspec.json.Decoder(str)
+_strict = json.JSONDecoder(object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_int=len, parse_float=len)
