@@ -5,6 +5,7 @@ version, or not a prefix of the journal is made anew.
 """
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -102,11 +103,11 @@ class History:
         self._db.close()
 
     async def keep_folding(self) -> None:
-        """Follow the journal for ever."""
-        while True:
+        """Follow the journal for ever, one partition at a time: much at once would hold up the event loop."""
+        for partition in itertools.cycle(range(self._partitions)):
             try:
-                await self.catch_up()
-                await asyncio.sleep(POLL_S)
+                await self.catch_up(partition)
+                await asyncio.sleep(POLL_S / self._partitions)
             except (BrokerError, sqlite3.Error) as error:
                 _log.warning("history_waits", reason=str(error))
                 await asyncio.sleep(RETRY_S)

@@ -20,7 +20,7 @@ from trading.schemas import DEADLETTER, ORDERS_COMMANDS
 
 ROLE = "orders"
 # What a report may wait for others; orders over HTTP do not come this way.
-FETCH_GAP_S = 0.005
+FETCH_GAP_S = 0.01
 SAMPLE_BYTES = 200
 AGAIN_S = 0.01
 

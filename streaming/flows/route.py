@@ -38,7 +38,7 @@ from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS
 MakeVenue = Callable[[FlowContext, Clock], Awaitable[Venue]]
 ROLE = "route"
 # What an order may wait for others on its way to the venue.
-FETCH_GAP_S = 0.005
+FETCH_GAP_S = 0.01
 SENDS = frozenset({"new", "replace"})
 _log = structlog.get_logger("route")
 
