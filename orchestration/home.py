@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.checks import NS_PER_S, Finding, fresh
-from orchestration.commands import page as pages
+from orchestration.commands import overview
+from orchestration.commands.page import Page
 from orchestration.lake_io import LakeIO
 from streaming.adapters.lake import Lake
 from trading.schemas import TICKS_V1
@@ -20,7 +21,7 @@ FRESH_S = 60.0
 
 
 class Home(dg.ConfigurableResource):  # type: ignore[type-arg]  # the parameter is for what a resource hands out
-    """Where the lake and the status page are. Empty fields come from TRADE_HOME and TRADE_HTTP__HOST and __PORT."""
+    """Where the lake and the status page are. Empty fields come from the environment and from the running platform."""
 
     root: str = ""
     host: str = ""
@@ -34,12 +35,13 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]  # the parameter 
         """Open the lake."""
         return LakeIO(Lake(self.path() / "lake"))
 
-    def page(self) -> tuple[pages.Page | None, bool]:
+    def page(self) -> tuple[Page | None, bool]:
         """Return the newest status page and whether the platform itself answered (else it is the last one on disk)."""
         host = self.host or os.environ.get("TRADE_HTTP__HOST") or DEFAULT_HOST
         port = self.port or int(os.environ.get("TRADE_HTTP__PORT") or DEFAULT_PORT)
-        live = pages.fetch(host, port)
-        return (live, True) if live is not None else (pages.last(self.path()), False)
+        up = [] if self.port else overview.running(self.path())
+        live = overview.fetch(up or [(host, port)])
+        return (live, True) if live is not None else (overview.last(self.path()), False)
 
     def progress(self, session: date) -> tuple[bool, bool]:
         """Tell whether the sinks hold nothing back of a session, and whether its feed has ended."""

@@ -64,6 +64,10 @@ class Child:
         """Return the exit code (negative: the signal), or None while it runs."""
         return self._process.poll()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        self._process.send_signal(number)
+
     def ask(self) -> list[psutil.Process]:
         """Ask it to stop with SIGTERM, once; return what it had started by then."""
         if self._asked is None:
@@ -156,6 +160,16 @@ class Supervised:
             self.restarts += 1
             self.start()
         return None
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether the process runs at this moment."""
+        return self._child is not None and self._child.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        if self._child is not None:
+            self._child.signal(number)
 
     def ask(self) -> None:
         """Ask it to stop, without waiting; `stop` follows."""

@@ -149,7 +149,7 @@ class RoleApp:
         self.guard = Guard(flow, context)
         self._app = make_app(flow.role, context.settings)
         self._app.together, self._app.fetch_gap_s = True, flow.fetch_gap_s
-        self._started = False
+        self.started = False
         _attach(self._app, flow, self.guard)
 
     @property
@@ -157,21 +157,21 @@ class RoleApp:
         """Return why the app cannot go on, or None. A crash under an ASGI server would otherwise be silent."""
         if self.guard.failure is not None:
             return self.guard.failure
-        if self._started and (self._app.crashed or self._app.should_stop):
+        if self.started and (self._app.crashed or self._app.should_stop):
             return self._app.crash_reason or RuntimeError("the Faust app stopped by itself")
         return None
 
     @property
     def ready(self) -> bool:
         """Tell whether the app works, partitions are assigned and their processors are open."""
-        return self._started and self.failure is None and not self._app.rebalancing and self.guard.ready
+        return self.started and self.failure is None and not self._app.rebalancing and self.guard.ready
 
     async def start(self) -> None:
         """Join the group and start to consume."""
         bind_to_running_loop(self._app)
         self._app.finalize()
         await self._app.maybe_start()
-        self._started = True
+        self.started = True
 
     async def commit(self) -> None:
         """Commit what was let go. A commit that is under way holds only what was let go before it."""
@@ -180,8 +180,8 @@ class RoleApp:
 
     async def stop(self) -> None:
         """Leave the group."""
-        if self._started:
-            self._started = False
+        if self.started:
+            self.started = False
             await self._app.stop()
 
 

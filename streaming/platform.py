@@ -12,7 +12,7 @@ from streaming.adapters.telemetry import Metrics
 from streaming.app import RoleApp
 from streaming.flow import Flow, FlowContext, Service, Source, SourceFlow
 from streaming.settings import SETTINGS, ConfigError, Settings
-from streaming.status import Board
+from streaming.status import NAME, Board
 from streaming.supervise import CommitWatch, PlatformError
 from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.departed import evict
@@ -24,6 +24,7 @@ DRAIN_S = 60.0
 STOP_S = 10.0
 EXIT_UNAVAILABLE = 69
 EXIT_DRAIN = 75
+_OWNER_STAGE = 2
 
 _log = structlog.get_logger("platform")
 
@@ -36,8 +37,9 @@ class Platform:
         settings: Settings,
         flows: Sequence[Flow | SourceFlow],
         connect: Callable[..., BrokerClient],
+        name: str = NAME,
     ) -> None:
-        self.board = Board(settings.home, [flow.role for flow in flows], settings.broker_url.partition(":")[0])
+        self.board = Board(settings.home, [flow.role for flow in flows], settings.broker_url.partition(":")[0], name)
         self.metrics = Metrics(self.board.page)
         self.board.reasons = self._reasons
         self.board.flows = lambda: {role.flow.role: role.guard.stats() for role in self._roles}
@@ -109,15 +111,23 @@ class Platform:
         self.board.sample()
         self._commits.check(self._is_excused)
 
+    async def quiet(self) -> None:
+        """Drain what comes before the owner of orders, who is in another process and has to drain next."""
+        await self._drain(lambda role: _stage(role.flow) < _OWNER_STAGE)
+        self.board.state = "quiet"
+
     async def drain(self) -> None:
         """Stop the sources, let each stage work up to its end and flush, commit; bounded by `DRAIN_S`."""
+        await self._drain(lambda _: True)
+
+    async def _drain(self, wanted: Callable[[RoleApp], bool]) -> None:
         self.board.state = "draining"
         try:
             async with asyncio.timeout(DRAIN_S):
                 for source, task in zip(self._sources, self._source_tasks, strict=False):
                     await source.stop()
                     await task
-                for stage in _stages(self._roles):
+                for stage in _stages([role for role in self._roles if role.started and wanted(role)]):
                     await asyncio.gather(*(self._drain_role(role) for role in stage))
         except TimeoutError:
             lags = {group: lag for group, lag in self.board.lags().items() if lag}
@@ -184,7 +194,7 @@ def _stage(flow: Flow) -> int:
         return 0
     if flow.topic == ORDERS_JOURNAL.name and not flow.role.startswith("sink-"):
         return 1
-    return 2 if flow.topic == ORDERS_COMMANDS.name else 3
+    return _OWNER_STAGE if flow.topic == ORDERS_COMMANDS.name else 3
 
 
 async def _settled(*work: Awaitable[Any]) -> None:

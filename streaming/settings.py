@@ -215,10 +215,14 @@ class DagsterSettings(Section):
 
 
 class UpSettings(Section):
-    """Where `trade up` serves health and metrics of itself and of its children."""
+    """Where `trade up` serves health and metrics of itself and of its children.
+
+    `market_port` is for the pages of its second worker, on Kafka, at the host of the first.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8320
+    market_port: Port = 8322
 
 
 class Settings(BaseSettings):

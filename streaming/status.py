@@ -16,11 +16,13 @@ import structlog
 
 from streaming.transport.client import BrokerClient, TopicSpec
 
-State = Literal["starting", "ready", "draining", "stopped", "failed"]
+State = Literal["starting", "ready", "draining", "quiet", "stopped", "failed"]
 VERSION = 1
 MAX_AGE_S = 0.5
 RATE_WINDOW_S = 5.0
-FILE = Path("status") / "streaming.json"
+FOLDER = Path("status")
+NAME = "streaming"
+FILE = FOLDER / f"{NAME}.json"
 
 _log = structlog.get_logger("status")
 FlowStats = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -32,14 +34,14 @@ class Board:
     Counters are taken before offsets, so that a drained feed, no lag and no pending rows on one page mean the end.
     """
 
-    def __init__(self, home: Path, roles: Sequence[str], broker: str) -> None:
+    def __init__(self, home: Path, roles: Sequence[str], broker: str, name: str = NAME) -> None:
         self.state: State = "starting"
         self.error: dict[str, str] | None = None
         self.http: dict[str, Any] | None = None
         self.reasons: Callable[[], list[str]] = list
         self.feed: Callable[[], Mapping[str, Any] | None] = _none
         self.flows: Callable[[], FlowStats] = dict
-        self._path = home / FILE
+        self._path = home / FOLDER / f"{name}.json"
         self._head = {"version": VERSION, "pid": os.getpid(), "roles": list(roles), "broker": broker}
         self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._client: BrokerClient | None = None

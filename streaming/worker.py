@@ -1,7 +1,8 @@
 """`python -m streaming.worker`: several roles in one process and one event loop, with one HTTP server for all.
 
 Exit codes: 0 stopped clean, 1 a role failed, 2 wrong arguments, 69 no broker, 75 not drained in time, 78 settings
-refused; a second signal ends the process at once with 128 + its number.
+refused; a second signal ends the process at once with 128 + its number. After SIGUSR1 it drains up to the owner of the
+orders, who is in another process, and waits: see `Platform.quiet`.
 """
 
 import argparse
@@ -21,13 +22,15 @@ import structlog
 
 from streaming.flow import Flow, FlowContext, Source, SourceFlow
 from streaming.settings import EXIT_CONFIG, SETTINGS, ConfigError, FeedSettings, Settings, load
+from streaming.status import NAME
 
 if TYPE_CHECKING:
     from streaming.api.server import HttpServer
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
 KNOWN = (*ROLES, "orders", "route", "strategy", "sink-journal")
-ALL = "all"
+# Names for several: everything, and what works beside an owner of orders that has a process of its own.
+GROUPS = {"all": KNOWN, "beside": tuple(role for role in KNOWN if role != "orders")}
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
@@ -43,12 +46,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m streaming.worker", description="Run streaming roles in one process."
     )
     parser.add_argument("role", nargs="*", help="a role; the same as --roles")
-    parser.add_argument("--roles", default="", help=f"comma-separated, or {ALL}; default {','.join(ROLES)}")
+    parser.add_argument(
+        "--roles", default="", help=f"comma-separated, or one of {', '.join(GROUPS)}; default {','.join(ROLES)}"
+    )
     parser.add_argument("--flow", action="append", default=[], metavar="MODULE:NAME", help="a flow of your own")
     parser.add_argument("--config", type=Path, default=None, help="default: trade.toml, when it exists")
     parser.add_argument("--feed", default=None, metavar="SOURCE", help="sim or replay:FILE; wins over the settings")
     parser.add_argument("--for", dest="for_s", type=float, default=None, metavar="S", help="stop after S seconds")
     parser.add_argument("--until-drained", action="store_true", help="stop when a finite feed has ended")
+    parser.add_argument("--name", default=NAME, help="of the status file, where processes share a home")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser.parse_args(arguments)
 
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(settings, flows, options.for_s, options.until_drained))
+            return runner.run(_run(settings, flows, options))
     except ConfigError as error:
         return _refuse(error, options)
     finally:
@@ -96,8 +102,8 @@ def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | Sour
             raise ConfigError("command line", "--feed", error.errors()[0]["msg"]) from None
         settings = settings.model_copy(update={"feed": feed})
     named = [*options.role, *(name for name in options.roles.split(",") if name)]
-    default = () if options.flow else ROLES
-    return settings, flows_of(KNOWN if named == [ALL] else named or default, options.flow)
+    named = [role for name in named for role in GROUPS.get(name, (name,))]
+    return settings, flows_of(named or (() if options.flow else ROLES), options.flow)
 
 
 def _role(name: str) -> Flow | SourceFlow:
@@ -148,7 +154,7 @@ def _refuse(error: ConfigError, options: argparse.Namespace) -> int:
     return EXIT_CONFIG
 
 
-async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: float | None, until_drained: bool) -> int:
+async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], options: argparse.Namespace) -> int:
     from streaming.api.front import Front
     from streaming.api.health import PATHS, make_api
     from streaming.api.service import OrderApi
@@ -156,13 +162,13 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
     from streaming.supervise import EXIT_FAILED, LoopWatch, PlatformError
     from streaming.transport.connect import connect
 
-    stop = asyncio.Event()
-    _own_signals(stop)
+    stop, quiet = asyncio.Event(), asyncio.Event()
+    _own_signals(stop, quiet)
     loops = LoopWatch()
     loops.start()
     http = _bind(settings)
     settings = _reachable(settings, f"http://{http.host}:{http.port}")
-    platform = Platform(settings, flows, connect)
+    platform = Platform(settings, flows, connect, options.name)
     board = platform.board
     board.http = {"host": http.host, "port": http.port}
     started = time.monotonic()
@@ -171,8 +177,8 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
     def over() -> bool:
         if http.task is None or http.task.done():
             raise PlatformError("HTTP_FAILED", "the HTTP server has stopped")
-        late = for_s is not None and time.monotonic() - started >= for_s
-        return stop.is_set() or late or (until_drained and platform.drained)
+        late = options.for_s is not None and time.monotonic() - started >= options.for_s
+        return stop.is_set() or late or (options.until_drained and platform.drained)
 
     try:
         front = Front(make_api(board, platform.metrics), PATHS)
@@ -183,7 +189,10 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], for_s: fl
         await platform.start()
         board.write()
         _rest_the_collector()
-        await platform.watch(over)
+        await platform.watch(lambda: over() or quiet.is_set())
+        if not over():
+            await platform.quiet()
+            await platform.watch(over)
         _log.info("draining")
         await platform.drain()
     except PlatformError as error:
@@ -217,7 +226,7 @@ def _rest_the_collector() -> None:
     gc.set_threshold(*GC_THRESHOLD)
 
 
-def _own_signals(stop: asyncio.Event) -> None:
+def _own_signals(stop: asyncio.Event, quiet: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def signalled(number: int) -> None:
@@ -227,6 +236,7 @@ def _own_signals(stop: asyncio.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signalled, number)
+    loop.add_signal_handler(signal.SIGUSR1, quiet.set)
 
 
 def _reachable(settings: Settings, url: str) -> Settings:

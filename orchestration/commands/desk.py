@@ -16,7 +16,7 @@ import typer
 
 from orchestration.commands.configuration import read
 from orchestration.commands.failure import CommandError
-from orchestration.commands.start import running
+from orchestration.commands.overview import running
 from orchestration.commands.story import order_line, story
 from orchestration.gate.site import ADMIN, Answer, Key, Site, read_keys
 
@@ -73,7 +73,7 @@ def kill(where: Where, reason: str, *, cancel_open: bool, lift: bool) -> int:
 def _open(where: Where) -> tuple[Site, Key]:
     settings = read(where.config)
     home = settings.home.absolute()
-    host, port = running(home) or (settings.http.host, settings.http.port)
+    host, port = next(iter(running(home)), (settings.http.host, settings.http.port))
     site = Site(host, port, home, read_keys(home))
     traders = [key for key in site.keys if ADMIN not in key.scopes and where.account in (None, key.account)]
     if not traders:

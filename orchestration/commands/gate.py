@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from orchestration.checks import Finding
-from orchestration.commands import configuration
+from orchestration.commands import configuration, overview
 from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, CommandError
 from orchestration.gate import latency, place
 from orchestration.gate.components import components
@@ -105,4 +105,6 @@ def _site(options: Options, settings: Settings) -> Iterator[tuple[Site, Callable
     if parts.scheme != "http" or not parts.hostname:
         raise CommandError("CONFIG_REFUSED", f"--url: want http://HOST:PORT, not {options.url}", exit_code=EXIT_CONFIG)
     home = settings.home.absolute()
-    yield Site(parts.hostname, parts.port or 80, home, read_keys(home)), None
+    address, known = (parts.hostname, parts.port or 80), overview.running(home)
+    beside = tuple(each for each in known if each != address) if address in known else ()
+    yield Site(*address, home, read_keys(home), beside), None

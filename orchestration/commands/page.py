@@ -1,4 +1,4 @@
-"""The status page of the streaming worker, fetched over HTTP or from the file it leaves behind, as typed figures."""
+"""The status page of a streaming worker, fetched over HTTP or from the file it leaves behind, as typed figures."""
 
 import contextlib
 import http.client
@@ -9,6 +9,7 @@ from typing import Any
 
 FETCH_TIMEOUT_S = 1.0
 SINK = "sink-"
+STARTING = "starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class Page:
 
     @property
     def state(self) -> str:
-        """Return starting, ready, draining, stopped or failed."""
-        return str(self.raw.get("state", "starting"))
+        """Return starting, ready, draining, quiet, stopped or failed."""
+        return str(self.raw.get("state", STARTING))
 
     @property
     def ticks(self) -> int:
@@ -62,14 +63,13 @@ class Page:
     @property
     def drained(self) -> bool:
         """Tell whether a finite feed has ended and everything is in the lake."""
-        return bool(self.feed.get("drained")) and not any(self.lags.values()) and self.pending_rows == 0
+        return self.ended and not any(self.lags.values()) and self.pending_rows == 0
 
     @property
     def ended(self) -> bool:
         """Tell whether a finite feed has ended and only the sinks have work left, which a stop makes them finish."""
-        return bool(self.feed.get("drained")) and not any(
-            lag for name, lag in self.lags.items() if not name.startswith(SINK)
-        )
+        late = (lag for name, lag in self.lags.items() if not name.startswith(SINK))
+        return self.state != STARTING and bool(self.feed.get("drained")) and not any(late)
 
     @property
     def error(self) -> str | None:
@@ -81,9 +81,9 @@ class Page:
         return {name: parts for name, parts in (self.raw.get("flows") or {}).items() if name.startswith(SINK)}
 
 
-def fetch(host: str, port: int) -> Page | None:
+def fetch(host: str, port: int, within_s: float = FETCH_TIMEOUT_S) -> Page | None:
     """Return the worker's status page, or None if nothing answers."""
-    connection = http.client.HTTPConnection(host, port, timeout=FETCH_TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=within_s)
     try:
         connection.request("GET", "/status")
         return _page(connection.getresponse().read())
@@ -93,10 +93,10 @@ def fetch(host: str, port: int) -> Page | None:
         connection.close()
 
 
-def last(home: Path) -> Page | None:
-    """Return the page that the worker left when it stopped, or None."""
+def read(file: Path) -> Page | None:
+    """Return the page that a worker has left in a file, or None."""
     with contextlib.suppress(OSError):
-        return _page((home / "status" / "streaming.json").read_bytes())
+        return _page(file.read_bytes())
     return None
 
 

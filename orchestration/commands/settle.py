@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import typer
 
-from orchestration.commands import page as pages
+from orchestration.commands import overview
 from orchestration.commands.failure import EXIT_FAILED, CommandError
 from orchestration.commands.page import Page
 from orchestration.commands.up import Outcome
@@ -57,9 +57,7 @@ def _report(settings: Settings, outcome: Outcome, before: Mapping[date, int]) ->
     after = rows_by_day(home)
     touched = sorted(day for day, rows in after.items() if before.get(day) != rows)
     checks = materialize_days(home, touched)
-    page = pages.last(home)
-    if page is not None and page.raw.get("pid") not in (None, outcome.pid):
-        page = None
+    page = overview.last(home, outcome.pids)
     account = reconcile(open_lake(home), page.raw, settings.instrument_table()) if page else {}
     return build(outcome, page, account, checks)
 
@@ -70,7 +68,7 @@ def build(
     """Return the report as plain data."""
     mismatches = list(account.get("mismatches", []))
     if page is None:
-        mismatches.append("the worker left no status page, so its counts cannot be compared")
+        mismatches.append("a worker left no status page, so the counts cannot be compared")
     if outcome.exit_code:
         mismatches.append(f"the run ended with exit code {outcome.exit_code}")
     mismatches += [

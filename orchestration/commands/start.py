@@ -1,15 +1,10 @@
 """`trade up` from its options to its exit code: settings, plan, run, and the report of a run with an end."""
 
-import contextlib
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.commands import configuration, plan, up, view
+from orchestration.commands import configuration, overview, plan, up, view
 from orchestration.commands.failure import EXIT_CONFIG, CommandError
-
-RUNNING_FILE = "up.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +27,15 @@ def run(options: Options) -> int:
     asked = {"TRADE_FEED__SOURCE": options.feed, "TRADE_BROKER": options.broker}
     settings = configuration.read(options.config, {name: value for name, value in asked.items() if value is not None})
     if options.for_s is not None:
-        # Nobody watches a run with an end, and another platform may have the port.
-        settings = settings.model_copy(update={"up": settings.up.model_copy(update={"port": 0})})
+        # Nobody watches a run with an end, and another platform may have the ports.
+        settings = settings.model_copy(update={"up": settings.up.model_copy(update={"port": 0, "market_port": 0})})
     home = settings.home.absolute()
     source = configuration.feed_source(settings.feed.source)
     with_dagster = options.for_s is None if options.dagster is None else options.dagster
     with up.holding(home):
         decided = plan.make(settings, configuration.config_file(options.config), source, settings.broker, with_dagster)
         if options.for_s is None:
-            with _announced(home, decided):
+            with overview.announced(home, decided.http, decided.addresses):
                 return up.run(decided, view.choose(options.as_json, plain=False), None).exit_code
         return _run_with_an_end(home, decided, options, options.for_s)
 
@@ -50,26 +45,8 @@ def _run_with_an_end(home: Path, decided: plan.Plan, options: Options, for_s: fl
 
     plan.prepare_dagster_home(home)
     before = settle.rows_by_day(home)
-    with _announced(home, decided):
+    with overview.announced(home, decided.http, decided.addresses):
         outcome = up.run(decided, view.choose(options.as_json, plain=True), for_s)
     if outcome.exit_code == EXIT_CONFIG:
         return EXIT_CONFIG
     return settle.settle(decided.settings, outcome, before, options.report, options.as_json)
-
-
-def running(home: Path) -> tuple[str, int] | None:
-    """Return where the worker of a running `trade up` answers, or None."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        entry = json.loads((home / RUNNING_FILE).read_text())
-        return str(entry["host"]), int(entry["port"])
-    return None
-
-
-@contextlib.contextmanager
-def _announced(home: Path, decided: plan.Plan) -> Iterator[None]:
-    file = home / RUNNING_FILE
-    file.write_text(json.dumps({"host": decided.http[0], "port": decided.http[1], "pages": decided.addresses}))
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)

@@ -1,14 +1,13 @@
-"""`trade status`: the worker's status page, or the one it left when it stopped."""
+"""`trade status`: the status of the running platform, or what it left when it stopped."""
 
 import json
 from pathlib import Path
 
 import typer
 
-from orchestration.commands import page as pages
+from orchestration.commands import overview
 from orchestration.commands.configuration import read
 from orchestration.commands.failure import EXIT_FAILED
-from orchestration.commands.start import running
 from orchestration.commands.view import figures
 
 
@@ -16,10 +15,11 @@ def run(config: Path | None, as_json: bool) -> int:
     """Print the status; return 0 if a worker answers and is well, else 1."""
     settings = read(config)
     home = settings.home.absolute()
-    host, port = running(home) or (settings.http.host, settings.http.port)
-    page = pages.fetch(host, port) if port else None
+    addresses = overview.running(home) or [(settings.http.host, settings.http.port)]
+    host, port = addresses[0]
+    page = overview.fetch(addresses) if port else None
     live = page is not None
-    page = page or pages.last(home)
+    page = page or overview.last(home)
     if as_json:
         typer.echo(
             json.dumps({"running": live, "address": f"http://{host}:{port}", "page": page.raw if page else None})

@@ -1,6 +1,7 @@
 """`trade up`: start the streaming worker and Dagster, watch them, show them, and stop them in the right order.
 
-The worker is stopped first and drains; Dagster after it. A second signal kills. Nothing is left running.
+The workers are stopped first and drain, in the order of the data; Dagster after them. A second signal kills. Nothing
+is left running.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from orchestration.commands import dagster_health
+from orchestration.commands import dagster_health, overview
 from orchestration.commands import page as pages
 from orchestration.commands.account import last_words
 from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, CommandError, home_in_use
@@ -28,9 +29,12 @@ TURN_S = 0.1
 REFRESH_S = 0.5
 # Above the bound of the worker itself (60 s to drain, 10 s to stop): this one only ends a worker that hangs.
 WORKER_GRACE_S = 90.0
+# What a busy worker may take to answer that it is there.
+BUSY_S = 10.0
 DAGSTER_GRACE_S = 15.0
 # It needs 20 s on an idle machine; after this long a person is told what it waits for.
 DAGSTER_START_S = 120.0
+_AT_WORK = ("starting", "ready", "draining")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -64,12 +68,12 @@ class StopRequests:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the exit code so far, from start to drained in seconds, restarts, the last worker's pid."""
+    """How a run ended: the exit code so far, from start to drained in seconds, restarts, pids of the last workers."""
 
     exit_code: int
     run_s: float
     restarts: int
-    pid: int | None
+    pids: tuple[int | None, ...]
 
 
 class Platform:
@@ -77,7 +81,7 @@ class Platform:
 
     def __init__(self, plan: Plan, view: View, requests: StopRequests) -> None:
         self._plan, self._view, self._requests = plan, view, requests
-        self._worker = Supervised(plan.worker, RestartBudget())
+        self._workers = [Supervised(worker.command, RestartBudget()) for worker in plan.workers]
         self._dagster = [Supervised(command, RestartBudget()) for command in plan.dagster]
         self._evicting: Child | None = None
         self._exit_code = 0
@@ -93,21 +97,21 @@ class Platform:
         try:
             self._start()
             self._watch(None if for_s is None else began + for_s)
-            pid = self._worker.pid
+            pids = tuple(worker.pid for worker in self._workers)
         finally:
-            self._stop_worker()
+            self._stop_workers()
             run_s = time.monotonic() - began
             self._stop_dagster()
             self._pulse.stop()
-        return Outcome(self._exit_code, run_s, self._worker.restarts, pid)
+        return Outcome(self._exit_code, run_s, sum(worker.restarts for worker in self._workers), pids)
 
     def _start(self) -> None:
         if self._dagster:
             prepare_dagster_home(self._plan.home)
-        for process in (self._worker, *self._dagster):
+        for process in (*self._workers, *self._dagster):
             process.start()
         self._view.addresses(self._plan.addresses)
-        host, port = self._plan.http
+        host, port = self._plan.http[0]
         self._view.note(
             f"orders   http://{host}:{port} for Alpaca's clients, with the keys in {self._plan.home / KEYS_FILE}"
         )
@@ -115,13 +119,13 @@ class Platform:
     def _watch(self, until: float | None) -> None:
         refresh_at = 0.0
         while not self._requests.any() and not self._exit_code:
-            for process in (self._worker, *self._dagster):
+            for process in (*self._workers, *self._dagster):
                 crash = process.check()
                 if crash is not None:
-                    self._answer(crash, process is self._worker)
+                    self._answer(crash, process in self._workers)
             if time.monotonic() >= refresh_at:
                 refresh_at = time.monotonic() + REFRESH_S
-                self._page = pages.fetch(*self._plan.http)
+                self._page = overview.fetch(self._plan.http)
                 self._view.refresh(self._page)
                 self._tell_of_dagster(time.monotonic() - self._began_s)
                 if until is not None and self._page is not None and self._page.ended:
@@ -131,11 +135,13 @@ class Platform:
             time.sleep(TURN_S)
 
     def _sights(self) -> list[Sight]:
-        return [Sight(each.command.name, each.pid, each.restarts) for each in (self._worker, *self._dagster)]
+        return [Sight(each.command.name, each.pid, each.restarts) for each in (*self._workers, *self._dagster)]
 
     def _probes(self) -> dict[str, Probe]:
         parts = urlsplit(self._plan.dagster_url or "")
-        probes: dict[str, Probe] = {self._plan.worker.name: partial(_worker_reasons, *self._plan.http)}
+        probes: dict[str, Probe] = {
+            worker.command.name: partial(_worker_reasons, *worker.http) for worker in self._plan.workers
+        }
         if self._dagster:
             probes[self._plan.dagster[0].name] = partial(dagster_health.reasons, parts.hostname or "", parts.port or 0)
         return probes
@@ -173,14 +179,30 @@ class Platform:
             self._evicting.kill()
             self._evicting = None
 
-    def _stop_worker(self) -> None:
-        self._view.note("stopping: the worker first, it drains ...")
-        code = self._worker.stop(WORKER_GRACE_S, self._requests.second)
+    def _stop_workers(self) -> None:
+        self._view.note("stopping: the workers first, they drain ...")
+        self._quiet_beside()
+        codes = {worker.command.name: worker.stop(WORKER_GRACE_S, self._requests.second) for worker in self._workers}
         self._end_evicting()
-        self._view.refresh(pages.last(self._plan.home))
-        if code not in (0, None) and not self._exit_code:
-            self._exit_code = EXIT_FAILED
-            self._view.note(f"the worker did not stop cleanly (code {code}); what was acknowledged is kept")
+        self._view.refresh(overview.last(self._plan.home))
+        for name, code in codes.items():
+            if code not in (0, None):
+                self._exit_code = self._exit_code or EXIT_FAILED
+                self._view.note(f"{name} did not stop cleanly (code {code}); what was acknowledged is kept")
+
+    def _quiet_beside(self) -> None:
+        """Let what works beside the owner of the orders come to rest before he stops; sinks follow him to the end."""
+        deadline = time.monotonic() + WORKER_GRACE_S
+        for worker, (host, port) in list(zip(self._workers, self._plan.http, strict=True))[1:]:
+            # Before it answers it has not begun, and does not know the signal.
+            if pages.fetch(host, port, BUSY_S) is None:
+                continue
+            worker.signal(signal.SIGUSR1)
+            while worker.runs and time.monotonic() < deadline and not self._requests.second():
+                page = pages.fetch(host, port)
+                if page is not None and page.state not in _AT_WORK:
+                    break
+                time.sleep(TURN_S)
 
     def _stop_dagster(self) -> None:
         for process in self._dagster:

@@ -52,7 +52,8 @@ def _config(settings: Settings) -> Finding:
 def _roles(site: Site) -> Finding:
     page = site.status()
     missing = [role for role in NEEDED_ROLES if role not in page.get("roles", ())]
-    message = f"not running: {', '.join(missing)}" if missing else f"{len(page['roles'])} roles run in one process"
+    where = f"{max(1, len(page.get('processes', ())))} process(es)"
+    message = f"not running: {', '.join(missing)}" if missing else f"{len(page['roles'])} roles run in {where}"
     return Finding("roles", not missing, message, {"missing": len(missing)})
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestration.commands import page as pages
+from orchestration.commands import overview
 from orchestration.commands.account import last_words
 from orchestration.commands.failure import CommandError
 from orchestration.gate.site import Site, read_keys, until
@@ -57,14 +57,14 @@ def _command(home: Path, broker: str, config: Path | None) -> Command:
 
 def _ready(child: Child, home: Path) -> Site:
     def over() -> bool:
-        page = pages.last(home)
+        page = overview.last(home)
         return child.poll() is not None or (page is not None and page.state == "ready")
 
     if not until(over, START_S) or child.poll() is not None:
         code = child.poll()
         words = f"it was not ready within {START_S:.0f} s" if code is None else last_words(child, code)
         raise CommandError("GATE_PLATFORM_FAILED", f"the platform did not start: {words}")
-    page = pages.last(home)
+    page = overview.last(home)
     assert page is not None, "it was there a moment ago"
     address = page.raw["http"]
     return Site(address["host"], address["port"], home, read_keys(home))

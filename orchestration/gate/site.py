@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchestration.commands import overview
 from orchestration.commands.failure import CommandError
+from orchestration.commands.page import Page
 
 KEYS_FILE = "keys.json"
 ADMIN = "admin"
@@ -41,12 +43,16 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a platform answers and what it may be asked with. An answer that cannot be had is status 0."""
+    """Where a platform answers and what it may be asked with. An answer that cannot be had is status 0.
+
+    `beside` is where its other processes answer, for their status.
+    """
 
     host: str
     port: int
     home: Path
     keys: tuple[Key, ...]
+    beside: tuple[overview.Address, ...] = ()
 
     @property
     def url(self) -> str:
@@ -81,9 +87,12 @@ class Site:
             connection.close()
 
     def status(self) -> dict[str, Any]:
-        """Return the status page; empty if there is none."""
+        """Return the status of all processes as one page; empty if there is none."""
         answer = self.call("GET", "/status")
-        return answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
+        found = [Page(answer.body)] if answer.status == 200 and isinstance(answer.body, dict) else []
+        beside = overview.fetch(self.beside, CALL_S)
+        page = overview.together(found if beside is None else [*found, beside])
+        return {} if page is None else page.raw
 
 
 def read_keys(home: Path) -> tuple[Key, ...]:

@@ -73,7 +73,7 @@ _GAUGES = (
     ("take_over_ms", "trade_take_over_ms", "Duration of the last take-over."),
     ("snapshot_stall_ms", "trade_snapshot_stall_ms", "How long the last snapshot held up the partition."),
 )
-_STATES = ("starting", "ready", "draining", "stopped", "failed")
+_STATES = ("starting", "ready", "draining", "quiet", "stopped", "failed")
 
 
 class BoundedHandler(logging.handlers.QueueHandler):

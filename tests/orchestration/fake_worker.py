@@ -56,6 +56,13 @@ def serve(port: int, page: dict[str, Any]) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def tell(file: Path | None, what: str, did: str) -> None:
+    """Note what happened, if this is one of several workers."""
+    if file is not None and what in {"orders", "market"}:
+        with file.open("a") as notes:
+            notes.write(f"{what} {did}\n")
+
+
 def main(port: int, what: str, file: Path | None) -> None:
     """Behave."""
     asked = threading.Event()
@@ -76,11 +83,19 @@ def main(port: int, what: str, file: Path | None) -> None:
     if what == "family" and file is not None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         file.write_text(f"{os.getpid()} {child.pid}")
-    serve(port, DRAINED if what in {"drained", "crash-once"} else PAGE)
+    page = dict(DRAINED if what in {"drained", "crash-once"} else PAGE)
+
+    def rest(_number: int, _frame: FrameType | None) -> None:
+        page["state"] = "quiet"
+        tell(file, what, "quiet")
+
+    signal.signal(signal.SIGUSR1, rest)
+    serve(port, page)
     if file is not None and what in {"ready", "stubborn"}:
         file.write_text(str(os.getpid()))
     while not asked.wait(0.05) or what == "stubborn":
         time.sleep(0.01)
+    tell(file, what, "end")
 
 
 if __name__ == "__main__":

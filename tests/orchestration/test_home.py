@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.commands.overview import announced
 from orchestration.home import FRESH_S, Home
 from tests.orchestration.lakes import DAY, fill, status
 from tests.orchestration.pages import left_behind, served
@@ -28,6 +29,17 @@ def test_the_port_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest
     assert live
     assert page is not None
     assert page.state == "ready"
+
+
+def test_a_running_platform_of_two_processes_is_one_page(tmp_path: Path) -> None:
+    pages = ({"state": "ready", "roles": ["orders"]}, {"state": "ready", "roles": ["x"]})
+    with served(pages[0]) as first, served(pages[1]) as other:
+        with_both = announced(tmp_path, [("127.0.0.1", first), ("127.0.0.1", other)], {})
+        with with_both:
+            page, live = Home(root=str(tmp_path)).page()
+    assert live
+    assert page is not None
+    assert page.raw["roles"] == ["orders", "x"]
 
 
 def test_a_page_on_disk_is_not_live(tmp_path: Path) -> None:

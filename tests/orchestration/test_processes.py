@@ -134,5 +134,8 @@ def test_a_crash_is_reported_once_and_started_again_when_due(tmp_path: Path, fre
     assert process.check() is None
     assert process.pid is not None
     assert process.restarts == 1
+    until(lambda: process.runs, "it runs")
     process.stop(0.0, never)
     assert process.stop(0.0, never) is None
+    process.signal(signal.SIGUSR1)
+    assert not process.runs

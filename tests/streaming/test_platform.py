@@ -122,6 +122,24 @@ async def test_a_stop_works_from_the_gateway_down(tmp_path: Path, made: Made) ->
     await client.stop()
 
 
+async def test_it_comes_to_rest_up_to_the_owner_and_drains_the_sinks_later(tmp_path: Path, made: Made) -> None:
+    one = made(Flow("sink-last", "ticks", Last), Flow("copy", "ticks.raw", Copy))
+    await one.start()
+    await until_ready(one)
+    client: BrokerClient = connect(f"log://{tmp_path}/log")
+    await client.start()
+    await client.append("ticks.raw", 0, [(None, b"a")])
+    await one.quiet()
+    assert (one.board.state, one.board.reasons()) == ("quiet", ["the process is quiet"])
+    assert await client.committed("copy", "ticks.raw", 0) == 1
+    await client.append("ticks", 0, [(None, b"of the owner")])
+    await one.watch(lambda: len(Last.seen) == 3)
+    await one.drain()
+    assert Last.seen == [b"a", b"last", b"of the owner"]
+    assert await client.committed("sink-last", "ticks", 0) == 3
+    await client.stop()
+
+
 async def test_a_drain_is_bounded_and_loses_nothing(
     tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:

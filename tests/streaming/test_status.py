@@ -17,6 +17,13 @@ async def board(home: Path, broker: MemoryBroker) -> Board:
     return made
 
 
+def test_processes_that_share_a_home_have_files_of_their_own(tmp_path: Path) -> None:
+    for name in ("orders", "streaming"):
+        Board(tmp_path, [name], "log", name).write()
+    assert json.loads((tmp_path / "status" / "orders.json").read_text())["roles"] == ["orders"]
+    assert json.loads((tmp_path / FILE).read_text())["roles"] == ["streaming"]
+
+
 async def test_offsets_and_lag(tmp_path: Path) -> None:
     broker = MemoryBroker()
     await broker.append("ticks", 0, [(None, b"x")] * 5)

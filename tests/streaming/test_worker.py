@@ -49,6 +49,18 @@ def test_ctrl_c_flushes_what_is_pending(tmp_path: Path) -> None:
         assert worker.status()["groups"]["probe"]["lag"] == 0
 
 
+def test_it_comes_to_rest_when_told_and_ends_when_asked(tmp_path: Path) -> None:
+    give(tmp_path, "a", "stay")
+    with WorkerProcess(tmp_path) as worker:
+        worker.until_ready()
+        worker.signal(signal.SIGUSR1)
+        until_sync(lambda: worker.get("/status")[1]["state"] == "quiet")
+        worker.signal()
+        assert worker.end()[0] == 0
+        assert worker.status()["state"] == "stopped"
+    assert lines(tmp_path) == ["0 a", "1 stay"]
+
+
 @pytest.mark.parametrize("option", [("--until-drained",), ("--for", "0.2")])
 def test_it_stops_by_itself(tmp_path: Path, option: tuple[str, ...]) -> None:
     give(tmp_path, "a", "b")
@@ -189,6 +201,11 @@ def test_wrong_arguments_are_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
 def test_all_roles_at_once() -> None:
     _, flows = _configured(parse(["--roles", "all", "--config", str(ROOT / "trade.toml")]))
     assert [flow.role for flow in flows] == list(KNOWN)
+
+
+def test_what_works_beside_an_owner_of_orders_is_everything_else() -> None:
+    _, flows = _configured(parse(["beside", "--config", str(ROOT / "trade.toml")]))
+    assert [flow.role for flow in flows] == [role for role in KNOWN if role != "orders"]
 
 
 def test_no_heavy_library_is_loaded_by_any_role() -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from orchestration.cli import app
 from orchestration.commands import desk
 from orchestration.commands.failure import CommandError
-from orchestration.commands.start import RUNNING_FILE
+from orchestration.commands.overview import RUNNING_FILE
 from tests.api_rig import KEYS, Rig, Served
 
 

@@ -52,6 +52,7 @@ def test_a_feed_has_ended_when_only_sinks_have_work_left() -> None:
     assert Page(DRAINED | {"groups": late}).ended
     assert not Page(DRAINED | {"groups": late | {"normalize": {"topic": "ticks.raw", "lag": 1}}}).ended
     assert not Page(PAGE).ended
+    assert not Page(DRAINED | {"state": "starting"}).ended
 
 
 def test_fetch_reads_a_served_page(free_port: int) -> None:
@@ -67,13 +68,12 @@ def test_fetch_of_nothing_is_none(free_port: int) -> None:
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}"])
 def test_a_half_written_last_page_is_none(tmp_path: Path, body: str) -> None:
-    (tmp_path / "status").mkdir()
-    (tmp_path / "status" / "streaming.json").write_text(body)
-    assert pages.last(tmp_path) is None
+    (tmp_path / "page.json").write_text(body)
+    assert pages.read(tmp_path / "page.json") is None
 
 
 def test_the_last_page_is_read_from_its_file(tmp_path: Path) -> None:
-    assert pages.last(tmp_path) is None
-    (tmp_path / "status").mkdir()
-    (tmp_path / "status" / "streaming.json").write_text(json.dumps(PAGE))
-    assert pages.last(tmp_path) == Page(PAGE)
+    file = tmp_path / "page.json"
+    assert pages.read(file) is None
+    file.write_text(json.dumps(PAGE))
+    assert pages.read(file) == Page(PAGE)

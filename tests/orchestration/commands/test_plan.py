@@ -19,16 +19,31 @@ def decide(home: Path, *, dagster: bool, http: int = 0, web: int = 0, up: int = 
 
 def test_port_0_becomes_a_real_port_that_the_worker_is_told(tmp_path: Path) -> None:
     plan = decide(tmp_path, dagster=False)
-    assert plan.http[1] > 0
-    assert plan.worker.env["TRADE_HTTP__PORT"] == str(plan.http[1])
-    assert plan.worker.env["TRADE_HOME"] == str(tmp_path)
+    (worker,) = plan.workers
+    assert worker.http[1] > 0
+    assert worker.command.env["TRADE_HTTP__PORT"] == str(worker.http[1])
+    assert worker.command.env["TRADE_HOME"] == str(tmp_path)
     assert plan.dagster == ()
     assert set(plan.addresses) == {"status", "health", "metrics", "up"}
 
 
+def test_on_kafka_the_orders_have_a_process_of_their_own_in_the_same_home(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, http=HttpSettings(port=0), up=UpSettings(port=0, market_port=0))
+    plan = make(settings, tmp_path / "trade.toml", "sim", "kafka://127.0.0.1:9092", with_dagster=False)
+    orders, market = (worker.command for worker in plan.workers)
+    assert orders.argv[3:] == ("--roles", "orders", "--name", "orders", "--config", str(tmp_path / "trade.toml"))
+    assert market.argv[3:] == ("--roles", "beside", "--config", str(tmp_path / "trade.toml"))
+    assert orders.env["TRADE_HOME"] == market.env["TRADE_HOME"] == str(tmp_path)
+    assert [worker.env["TRADE_HTTP__PORT"] for worker in (orders, market)] == [str(port) for _, port in plan.http]
+    assert orders.log != market.log
+    assert plan.addresses["status"] == f"http://127.0.0.1:{plan.http[0][1]}/status"
+    assert plan.addresses["market"] == f"http://127.0.0.1:{plan.http[1][1]}/status"
+
+
 def test_kafka_is_told_of_a_worker_that_died(tmp_path: Path) -> None:
     assert decide(tmp_path, dagster=False).evict is None
-    settings = Settings(home=tmp_path, http=HttpSettings(port=0), dagster=DagsterSettings(port=0))
+    up = UpSettings(port=0, market_port=0)
+    settings = Settings(home=tmp_path, http=HttpSettings(port=0), dagster=DagsterSettings(port=0), up=up)
     for dagster in (False, True):
         evict = make(settings, None, "sim", "kafka://127.0.0.1:9092", dagster).evict
         assert evict is not None

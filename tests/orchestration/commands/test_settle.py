@@ -9,7 +9,7 @@ from orchestration.commands.settle import SHOWN_MISMATCHES, build, in_words, mac
 from orchestration.commands.up import Outcome
 from tests.orchestration.fake_worker import DRAINED
 
-ENDED = Outcome(exit_code=0, run_s=2.0, restarts=0, pid=1)
+ENDED = Outcome(exit_code=0, run_s=2.0, restarts=0, pids=(1,))
 ACCOUNT: dict[str, Any] = {"tables": {"ticks_v1": {"rows": 30}}, "bars": {"duckdb": {"equal": 3}}, "mismatches": []}
 CHECKS = {"bronze": {}, "2013-10-07": {"clean_ticks_v1.schema": {"passed": True, "message": "", "figures": {}}}}
 FAILED = {"2013-10-07": {"clean_bars_v1.ohlc": {"passed": False, "message": "high below low", "figures": {}}}}
@@ -27,7 +27,7 @@ def test_a_run_that_agrees_reconciles() -> None:
     ("outcome", "page", "account", "checks", "words"),
     [
         (ENDED, None, {}, CHECKS, "left no status page"),
-        (Outcome(75, 2.0, 0, 1), Page(DRAINED), ACCOUNT, CHECKS, "exit code 75"),
+        (Outcome(75, 2.0, 0, (1,)), Page(DRAINED), ACCOUNT, CHECKS, "exit code 75"),
         (ENDED, Page(DRAINED), ACCOUNT | {"mismatches": ["3 rows, 4 written"]}, CHECKS, "3 rows, 4 written"),
         (ENDED, Page(DRAINED), ACCOUNT, FAILED, "2013-10-07 clean_bars_v1.ohlc: high below low"),
     ],

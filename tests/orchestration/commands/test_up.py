@@ -16,11 +16,12 @@ import pytest
 from orchestration.commands import up
 from orchestration.commands.failure import CommandError
 from orchestration.commands.page import Page
-from orchestration.commands.plan import Plan
+from orchestration.commands.plan import Plan, Worker
 from orchestration.processes import Command
 from streaming.settings import Settings
 from tests.conftest import ROOT
 from tests.orchestration.poll import until
+from tests.ports import free_ports
 
 
 class Recorder:
@@ -51,9 +52,13 @@ def fake(name: str, home: Path, port: int, what: str, *rest: str) -> Command:
     return Command(name, argv, {"PYTHONPATH": str(ROOT)}, home / "logs" / f"{name}.log")
 
 
+def worker(name: str, home: Path, port: int, what: str, *rest: str) -> Worker:
+    return Worker(fake(name, home, port, what, *rest), ("127.0.0.1", port))
+
+
 def plan(home: Path, port: int, what: str, *rest: str, dagster: tuple[Command, ...] = ()) -> Plan:
-    worker = fake("worker", home, port, what, *rest)
-    return Plan(Settings(home=home), home, worker, dagster, ("127.0.0.1", port), ("127.0.0.1", 0), None)
+    workers = (worker("worker", home, port, what, *rest),)
+    return Plan(Settings(home=home), home, workers, dagster, ("127.0.0.1", 0), None)
 
 
 def test_a_run_with_an_end_stops_when_the_feed_is_drained(tmp_path: Path, free_port: int) -> None:
@@ -87,6 +92,18 @@ def test_a_crash_is_told_to_the_broker_before_the_worker_starts_again(tmp_path: 
     outcome = up.run(told, Recorder(), for_s=600.0)
     assert (outcome.exit_code, outcome.restarts) == (0, 1)
     assert mark.read_text() == "x"
+
+
+def test_what_works_beside_the_owner_rests_first_and_ends_last(tmp_path: Path) -> None:
+    notes, ports = tmp_path / "notes", free_ports(2)
+    names = ("orders", "market")
+    workers = tuple(worker(name, tmp_path, port, name, str(notes)) for name, port in zip(names, ports, strict=True))
+    view = Recorder()
+    outcome = up.run(Plan(Settings(home=tmp_path), tmp_path, workers, (), ("127.0.0.1", 0), None), view, for_s=5.0)
+    assert outcome.exit_code == 0
+    assert notes.read_text().splitlines() == ["market quiet", "orders end", "market end"]
+    assert len(set(outcome.pids)) == 2
+    assert view.pages[-1].state == "ready"
 
 
 def test_a_worker_that_crashes_too_often_stops_everything(
@@ -156,7 +173,7 @@ def test_a_signal_stops_cleanly(tmp_path: Path, free_port: int, number: signal.S
     process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
-    assert "the worker first" in out
+    assert "the workers first" in out
     assert not psutil.pid_exists(pid)
 
 
@@ -166,7 +183,7 @@ def test_a_second_signal_kills(tmp_path: Path, free_port: int) -> None:
     worker = only_pid(ready)
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
-    assert any("the worker first" in line for line in iter(process.stdout.readline, ""))
+    assert any("the workers first" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1

@@ -7,6 +7,7 @@ from orchestration.commands.failure import CommandError
 from orchestration.gate.site import Answer, Key, Site, read_keys, until
 from tests.orchestration.fake_worker import PAGE, serve
 from tests.orchestration.gate.scripted import KEYS
+from tests.orchestration.pages import served
 
 
 def test_answers_are_json_and_silence_is_status_0(tmp_path: Path, free_port: int) -> None:
@@ -15,6 +16,13 @@ def test_answers_are_json_and_silence_is_status_0(tmp_path: Path, free_port: int
     serve(free_port, PAGE)
     assert site.call("GET", "/metrics", site.admin) == (200, json.dumps(PAGE))
     assert site.url == f"http://127.0.0.1:{free_port}"
+
+
+def test_the_status_is_that_of_all_processes(tmp_path: Path) -> None:
+    orders, market = {"state": "ready", "roles": ["orders"]}, {"state": "ready", "roles": ["route"]}
+    with served(orders) as port, served(market) as beside:
+        site = Site("127.0.0.1", port, tmp_path, KEYS, (("127.0.0.1", beside),))
+        assert site.status()["roles"] == ["orders", "route"]
 
 
 def test_the_gate_trades_with_the_last_account_and_audits_as_admin(tmp_path: Path) -> None:
