@@ -121,7 +121,7 @@ def up(
 
 @app.command()
 def worker(
-    roles: Annotated[list[str] | None, typer.Argument(help="Roles to run; all of them if none is named.")] = None,
+    roles: Annotated[list[str] | None, typer.Argument(help="Roles to run; market data if none is named.")] = None,
     config: Config = None,
 ) -> None:
     """Run streaming roles in this process, without Dagster."""
