@@ -108,7 +108,8 @@ def prepare(data: Path, port: int, controller_port: int) -> Path:
         )
     )
     if not (data / "logs" / "meta.properties").exists():
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The tool takes an id that begins with a dash for an option.
+        cluster = "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = [java(), "-cp", f"{LIBS}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode != 0:

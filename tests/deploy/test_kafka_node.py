@@ -1,8 +1,10 @@
 """The script that brings a Kafka node: what is missing is told apart from what has failed."""
 
 import os
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from types import ModuleType
+from uuid import UUID
 
 import pytest
 
@@ -51,6 +53,22 @@ def test_a_fetch_that_never_works_is_a_failure_and_leaves_nothing(
     assert not isinstance(failure.value, script.MissingToolError)
     assert len(calls.read_text().splitlines()) == script.FETCH_TRIES
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def test_no_cluster_id_looks_like_an_option(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "jdk" / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho 'version \"17\"' >&2\necho $@ > {tmp_path}/told\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    monkeypatch.setattr(script.uuid, "uuid4", lambda: UUID(bytes=b"\xf8" * 16))
+    script.prepare(tmp_path / "data", 1, 2)
+    words = (tmp_path / "told").read_text().split()
+    cluster = words[words.index("-t") + 1]
+    assert not cluster.startswith("-")
+    assert len(urlsafe_b64decode(cluster + "==")) == 16
 
 
 def test_a_missing_tool_is_named(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
