@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from streaming.columns import LAST_DAY
 from streaming.transport.client import Record as Message
 from trading.accounting.lots import average_fill
@@ -30,15 +32,33 @@ class JournalRows(Protocol):
     def remembers(self) -> bool:
         """Say whether rows depend on earlier records."""
 
+    def memory(self) -> str:
+        """Return what of the records so far matters to later rows."""
+
+    def recall(self, memory: str) -> None:
+        """Go on from what `memory` has returned."""
+
     def rows(self, message: Message, record: Record, stale: bool, instruments: InstrumentTable) -> PlainRows:
         """Return the rows of a record; raise `CodecError`."""
 
 
-class Journal:
+class _Forgetful:
+    """Rows that stand for themselves."""
+
+    remembers = False
+
+    def memory(self) -> str:
+        """Return nothing."""
+        return ""
+
+    def recall(self, memory: str) -> None:
+        """Need nothing."""
+
+
+class Journal(_Forgetful):
     """The record itself; one of a fenced-off owner too, marked stale."""
 
     wants: Sequence[bytes] = ()
-    remembers = False
 
     def rows(self, message: Message, record: Record, stale: bool, _: InstrumentTable) -> PlainRows:
         """Return one row."""
@@ -61,11 +81,10 @@ class Journal:
         return [row]
 
 
-class Fills:
+class Fills(_Forgetful):
     """One row for each execution."""
 
     wants: Sequence[bytes] = (FILL,)
-    remembers = False
 
     def rows(self, message: Message, record: Record, stale: bool, instruments: InstrumentTable) -> PlainRows:
         """Return the executions of a record; none of a stale one."""
@@ -105,6 +124,9 @@ class _Holding(NamedTuple):
     fees: int = 0
 
 
+_positions = msgspec.json.Decoder(tuple[list[tuple[str, str, int, int, int, int]], list[tuple[str, int]]])
+
+
 class Positions:
     """The position after each fill, and cash after each movement, added up here from the beginning of the journal."""
 
@@ -114,6 +136,17 @@ class Positions:
     def __init__(self) -> None:
         self._holdings: dict[tuple[str, str], _Holding] = {}
         self._cash: dict[str, int] = {}
+
+    def memory(self) -> str:
+        """Return holdings and cash."""
+        held = [(*key, *holding) for key, holding in self._holdings.items()]
+        return msgspec.json.encode((held, list(self._cash.items()))).decode()
+
+    def recall(self, memory: str) -> None:
+        """Take them back."""
+        held, cash = _positions.decode(memory)
+        self._holdings = {(account, instrument): _Holding(*rest) for account, instrument, *rest in held}
+        self._cash = dict(cash)
 
     def rows(self, message: Message, record: Record, stale: bool, instruments: InstrumentTable) -> PlainRows:
         """Return one row for each fill and each movement of cash."""

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import structlog
 
 from streaming.adapters.lake import arrow_schema
 from streaming.flow import FlowContext
+from streaming.journal_mark import Folded, MarkFile
 from streaming.journal_rows import JournalRows
 from streaming.owner.recovery import JournalReader
 from streaming.sink import DeltaSink
@@ -21,6 +23,9 @@ from trading.schemas import Table
 # The records before the first that is new tell the generation; a stale owner cannot have written all of these.
 LOOK_BACK_RECORDS = 1_000
 PAUSE_RECORDS = 1_000
+# What a start reads again at most, beside one commit.
+MARK_EACH_RECORDS = 10_000
+_log = structlog.get_logger("sink")
 _FENCE = f'"cause":"{FENCE}:'.encode()
 
 
@@ -35,12 +40,18 @@ class JournalSink(DeltaSink):
         *,
         table: Table,
         rows: Callable[[], JournalRows],
+        mark_each: int = MARK_EACH_RECORDS,
         **options: Any,
     ) -> None:
-        """`rows` makes what turns records into rows; `options` are those of every sink."""
+        """`rows` makes what turns records into rows; `options` are those of every sink; `mark_each` is for tests."""
         super().__init__(context, topic, partition, table=table, convert=self._rows_of, **options)
         self._made = rows()
         self._reader = JournalReader()
+        name = f"{table.name}-{topic}-{partition}.json"
+        self._mark = MarkFile(context.home / "state" / name) if self._made.remembers else None
+        self._mark_each, self._marked = mark_each, -1
+        self._newest: Record | None = None
+        self._due: Folded | None = None
         self._none = Rows(pa.Table.from_batches([], arrow_schema(table)), None)
 
     async def open(self) -> int | None:
@@ -48,10 +59,13 @@ class JournalSink(DeltaSink):
         first = await super().open()
         client, topic, number = self._context.client, self._topic, self._partition
         begin, end = await client.begin_offset(topic, number), first or 0
-        if not self._made.remembers:
-            begin = max(begin, end - LOOK_BACK_RECORDS)
-        instruments = self._context.settings.instrument_table()
         generation, count = -1, 0
+        if self._mark is None:
+            begin = max(begin, end - LOOK_BACK_RECORDS)
+        elif (mark := await self._mark.read(client, topic, number, end)) is not None:
+            self._made.recall(mark.folded)
+            self._reader.generation, begin, self._marked = mark.generation, mark.offset + 1, mark.offset
+        instruments = self._context.settings.instrument_table()
         async for message in client.read(topic, number, begin, end):
             count += 1
             if count % PAUSE_RECORDS == 0:
@@ -70,9 +84,30 @@ class JournalSink(DeltaSink):
         self._reader.generation = max(self._reader.generation, generation)
         return first
 
+    def _start(self) -> None:
+        """Begin a commit; what is remembered now is what the rows up to here have led to."""
+        newest, batch = self._newest, self._pending
+        super()._start()
+        if self._mark is None or newest is None or newest.value is None or batch is None:
+            return
+        if newest.offset == batch.last and newest.offset - self._marked >= self._mark_each:
+            self._due = Folded(newest, self._reader.generation, self._made.memory())
+
+    async def _commit(self) -> None:
+        await super()._commit()
+        due, self._due = self._due, None
+        if self._mark is not None and due is not None:
+            try:
+                await asyncio.to_thread(self._mark.write, due)
+            except OSError as error:
+                # Without it the next start reads more.
+                _log.warning("mark_not_written", app=self._app, message=str(error))
+            else:
+                self._marked = due.record.offset
+
     def _rows_of(self, message: Record, instruments: InstrumentTable) -> Rows:
-        payload = message.value
-        wants = self._made.wants
+        payload, wants = message.value, self._made.wants
+        self._newest = message
         if payload is None or (wants and _FENCE not in payload and not any(text in payload for text in wants)):
             return self._none
         record = self._reader.take(message)

@@ -79,18 +79,15 @@ async def write_rows(rows: Sequence[tuple[str, bytes | None]], append: Callable[
 async def load(rows: AsyncIterator[tuple[bytes | None, bytes | None]]) -> Restored:
     """Return the newest whole snapshot of a partition; rows come in the order in which they were written."""
     newest: dict[str, bytes] = {}
-    redo: dict[int, _Part] = {}
     async for key, value in rows:
         name = (key or b"").decode()
-        if name.startswith(REDO):
-            if value is not None:
-                part = _parts.decode(value)
-                redo[part.number] = part
-        elif value is None:
+        if value is None:
             newest.pop(name, None)
         else:
             newest[name] = value
-    unfinished = _unfinished(newest, redo)
+    # Each snapshot writes these anew: only the last of them are worth a look.
+    parts = [_parts.decode(newest.pop(name)) for name in list(newest) if name.startswith(REDO)]
+    unfinished = _unfinished(newest, {part.number: part for part in parts})
     for name, value in unfinished:
         if value is None:
             newest.pop(name, None)

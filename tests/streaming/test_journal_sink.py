@@ -45,6 +45,22 @@ async def test_a_restart_at_any_record_changes_nothing(tmp_path: Path, cut: int)
         assert lake.range_faults(table) == []
 
 
+@pytest.mark.parametrize("cut", range(1, 12))
+async def test_positions_go_on_from_a_mark_without_reading_what_is_before_it(tmp_path: Path, cut: int) -> None:
+    payloads, state = records()
+    make = partial(JournalSink, topic=ORDERS_JOURNAL.name, partition=0, table=POSITIONS_V1, rows=Positions, mark_each=1)
+    broker = await broker_of(payloads[:cut])
+    await drain(make(context_of(tmp_path, broker)), broker)
+    # No record, so whoever reads it again fails.
+    held = broker.records[ORDERS_JOURNAL.name, 0]
+    held[: cut - 1] = [record._replace(value=None) for record in held[: cut - 1]]
+    await broker.append(ORDERS_JOURNAL.name, 0, [(b"a", payload) for payload in payloads[cut:]])
+    await drain(make(context_of(tmp_path, broker)), broker)
+    last = Lake(tmp_path / "lake").read(POSITIONS_V1).sort_by("seq").to_pylist()[-1]
+    exposure = state.accounts["a"].exposure
+    assert (last["cash"], last["qty"]) == (exposure.cash, exposure.holdings["XYZ.SIM"].qty)
+
+
 async def test_what_a_fenced_off_owner_left_counts_for_nothing(tmp_path: Path) -> None:
     payloads, state = records()
     whole = [*payloads[:6], None, append_fence(state, "next", 1), *payloads[6:]]

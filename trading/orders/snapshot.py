@@ -149,8 +149,7 @@ def restore(rows: Iterable[tuple[str, bytes]]) -> tuple[State, int]:
         elif key == PARTITION:
             journal_off = _restore_partition(state, _partitions.decode(value))
     for name, value in sorted(known):
-        for order, what in _known.decode(value):
-            state.accounts[name.rpartition("/")[0]].remember(order, bytes.fromhex(what))
+        state.accounts[name.rpartition("/")[0]].learn(_known.decode(value))
     orders.sort(key=lambda row: (row.intent.account, row.n))
     for row in orders:
         _restore_order(state, row)

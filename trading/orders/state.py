@@ -4,6 +4,7 @@ Rows change only in `evolve`. What is marked derived is rebuilt from the rest an
 """
 
 from bisect import insort
+from collections.abc import Sequence
 
 import msgspec
 
@@ -134,6 +135,18 @@ class Account:
         group[id_] = what
         self.arrived.append(id_)
         return known_key(self.id, (len(self.arrived) - 1) // KNOWN_IN_ROW)
+
+    def learn(self, row: Sequence[tuple[str, str]]) -> None:
+        """Take back one snapshot row of digests: order and what was kept of it, in hex."""
+        known, decoded = self.known, bytes.fromhex
+        ids = [decoded(order) for order, _ in row]
+        for (order, what), id_ in zip(row, ids, strict=True):
+            group = known.get(order[:2])
+            if group is None:
+                group = known[order[:2]] = {}
+            assert id_ not in group, "an order is remembered once"
+            group[id_] = decoded(what)
+        self.arrived += ids
 
 
 def known_key(account: str, number: int) -> str:
