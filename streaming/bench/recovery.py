@@ -185,6 +185,7 @@ async def prepare(settings: Settings, records: int, tail: int, days: float) -> N
         count = settings.orders.partitions
         for partition in range(count):
             await build(client, partition, count, records // count, tail // count, days)
+            sys.stderr.write(f"journal: {partition + 1} of {count} partitions are written\n")
     finally:
         await client.stop()
 
