@@ -2,9 +2,10 @@
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["backtesting==0.6.6", "pandas", "numpy"]
 # ///
-"""The peer of `trade bench backtest`: backtesting.py, SMA 10/30 on the bench's bars, filled at the next open.
+"""The peer of `trade bench backtest`: backtesting.py, SMA 10/30 on the bench's bars.
 
-Run `uv run deploy/peers/sma_backtesting.py [BARS]`; uv keeps what it installs in its own cache. The last line is JSON.
+Run `uv run deploy/peers/sma_backtesting.py [BARS [next-open|same-close]]`; uv keeps what it installs in its own cache.
+The last line is JSON.
 """
 
 import json
@@ -57,12 +58,12 @@ class Cross(Strategy):
             self.position.close()
 
 
-def main(count: int) -> None:
+def main(count: int, fills: str) -> None:
     """Run and print."""
     warnings.filterwarnings("ignore")
     # No progress bar inside the time that is measured.
     backtesting.backtesting._tqdm = lambda rows, **_: rows
-    run = Backtest(bars(count), Cross, cash=1_000_000, commission=0.001)
+    run = Backtest(bars(count), Cross, cash=1_000_000, commission=0.001, trade_on_close=fills == "same-close")
     begun, begun_cpu = time.perf_counter(), time.process_time()
     found = run.run()
     run_s, cpu_s = time.perf_counter() - begun, time.process_time() - begun_cpu
@@ -77,4 +78,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, sys.argv[2] if len(sys.argv) > 2 else "next-open")

@@ -1,9 +1,10 @@
 """The event-driven backtest: SMA 10/30 over one-minute bars, every order through the gate, the book and the venue.
 
 Run `python -m streaming.bench.backtest [--json] [--bars N] [--fills NAME] [--journal] [--peer CMD]`. Timed is the whole
-run from columns of bars to the metrics. `--peer` runs another program in turns with ours and reads `bars_per_s`,
-`fills` and `final_equity` from its last JSON line: the ratio is ours over the peer's, medians of the rounds, and a
-difference in fills or of a cent in equity fails. With backtesting.py, which uv installs for it:
+run from columns of bars to the metrics. `--peer` runs another program in turns with ours, given the number of bars and
+the convention, and reads `bars_per_s`, `fills` and `final_equity` from its last JSON line: the ratio is ours over the
+peer's, medians of the rounds, and a difference in fills or of a cent in equity fails. With backtesting.py, which uv
+installs for it:
 
     trade bench backtest --peer ".tools/bin/uv run -q deploy/peers/sma_backtesting.py"
 """
@@ -99,7 +100,7 @@ def measure(
         taken.append(time.perf_counter() - begun)
         cpu.append(time.process_time() - begun_cpu)
         if command:
-            peers.append(peer(command))
+            peers.append(peer(f"{command} {bars} {fills}"))
     gc.set_threshold(*before)
     run_s = statistics.median(taken)
     figures: dict[str, Any] = {

@@ -2,8 +2,9 @@
 
 Run `python -m streaming.bench.core [--json] [--orders N] [--journal] [--peer CMD]`. Each order is four commands with
 their events (submit, acknowledgement, cancel, cancelled), made and applied one by one. `--journal` seals each record
-too. `--peer` runs another program in turns with ours and reads `orders_per_s` from its last JSON line; the ratio is
-ours over the peer's, medians of the rounds. The state is checked at the end: nothing open, nothing held. The bars: ten
+too. `--peer` runs another program in turns with ours, given the number `--peer-orders`, and reads `orders_per_s` from
+its last JSON line; the ratio is ours over the peer's, medians of the rounds. The peer gets slower with every order, so
+it is asked for fewer, which is in its favour. The state is checked at the end: nothing open, nothing held. The bars: ten
 times the peer, and the last 10,000 orders no slower than the first. With nautilus_trader, which uv installs for it:
 
     trade bench core --peer ".tools/bin/uv run -q deploy/peers/orders_nautilus.py"
@@ -38,6 +39,7 @@ INSTRUMENTS = 20
 ORDERS = 100_000
 EDGE = 10_000
 ROUNDS = 3
+PEER_ORDERS = 10_000
 PEER_TIMEOUT_S = 600
 PEER_RATIO = 10.0
 FLAT = 1.1
@@ -189,13 +191,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--journal", action="store_true")
     parser.add_argument("--peer", help="a command line whose last line is JSON with orders_per_s")
+    parser.add_argument("--peer-orders", type=int, default=PEER_ORDERS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     rounds, peers = [], []
     for _ in range(options.rounds):
         rounds.append(run(options.orders, journal=options.journal))
         if options.peer:
-            peers.append(peer(options.peer))
+            peers.append(peer(f"{options.peer} {min(options.orders, options.peer_orders)}"))
+        sys.stderr.write(f"round {len(rounds)} of {options.rounds}: {rounds[-1]['orders_per_s']:.0f} orders/s\n")
     figures = sorted(rounds, key=lambda figure: figure["orders_per_s"])[len(rounds) // 2]
     if peers:
         theirs = statistics.median(float(found["orders_per_s"]) for found in peers)

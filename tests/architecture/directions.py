@@ -12,7 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("streaming.worker",),
     ("streaming.platform", "streaming.flows"),
     ("streaming.api", "streaming.app", "streaming.gateway", "streaming.journal_sink"),
-    ("streaming.journal_rows", "streaming.several"),
+    ("streaming.journal_mark", "streaming.journal_rows", "streaming.several"),
     ("streaming.owner",),
     ("streaming.guard",),
     ("streaming.lane", "streaming.supervise", "streaming.sink"),
