@@ -4,8 +4,8 @@ Run `python -m streaming.bench.core [--json] [--orders N] [--journal] [--peer CM
 their events (submit, acknowledgement, cancel, cancelled), made and applied one by one. `--journal` seals each record
 too. `--peer` runs another program in turns with ours, given the number `--peer-orders`, and reads `orders_per_s` from
 its last JSON line; the ratio is ours over the peer's, medians of the rounds. The peer gets slower with every order, so
-it is asked for fewer, which is in its favour. The state is checked at the end: nothing open, nothing held. The bars: ten
-times the peer, and the last 10,000 orders no slower than the first. With nautilus_trader, which uv installs for it:
+it is asked for fewer, which is in its favour. The state is checked at the end: nothing open, nothing held. The bars:
+ten times the peer, and the last 10,000 orders no slower than the first. With nautilus_trader, which uv installs for it:
 
     trade bench core --peer ".tools/bin/uv run -q deploy/peers/orders_nautilus.py"
 """
