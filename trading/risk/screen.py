@@ -1,11 +1,13 @@
-"""The usual case in one look: a plain limit order, far from every limit, in an account that nothing restricts.
+"""The usual case in one look: a limit or market order, far from every limit, in an account that nothing restricts.
 
 The screen only saves time. It may fail to see that an order passes, and then the rules are asked one by one; it never
 lets through what a rule would refuse. A property test holds the two against each other.
 """
 
+from collections.abc import Sequence
+
 from trading.instruments import Instrument
-from trading.risk.context import BPS, Draft
+from trading.risk.context import BPS, Draft, hold_price
 from trading.risk.controls import Controls
 from trading.risk.exposure import Exposure
 from trading.risk.limits import Limits
@@ -21,14 +23,13 @@ def hold_price_if_safe(
     """
     price, side, qty, body = draft.limit_price, draft.side, draft.qty, limits.body
     if (
-        price is None
-        or draft.stop_price is not None
+        draft.stop_price is not None
         or draft.replacing
         or controls.killed
         or controls.modes
         or not instrument.tradable
         or instrument.currency != account.currency
-        or price % instrument.tick
+        or (price is not None and price % instrument.tick)
         or qty % instrument.lot
         or account.open_orders >= body.max_open_orders
         or account.tat_ns - draft.ts_ns > limits.message_burst_ns
@@ -40,19 +41,15 @@ def hold_price_if_safe(
     ):
         return 0
     holding = account.peek(draft.instrument, instrument.price_scale, instrument.qty_scale)
-    mark = quote.mark
+    hold = hold_price(draft, quote.mark, body.collar_bps)
     if side > 0:
-        hold, after = price, holding.qty + holding.buy_open + qty
-        resting = holding.resting_sells
-        if price * BPS > mark * (BPS + body.collar_bps) or (resting and price >= resting[0]):
-            return 0
+        after, resting = holding.qty + holding.buy_open + qty, holding.resting_sells
     else:
-        hold, after = max(price, mark), holding.sell_open - holding.qty + qty
-        resting = holding.resting_buys
-        if price * BPS < mark * (BPS - body.collar_bps) or (resting and price <= resting[-1]):
-            return 0
+        after, resting = holding.sell_open - holding.qty + qty, holding.resting_buys
         if after > 0 and not (body.short_allowed and instrument.shortable):
             return 0
+    if (resting or price is not None) and _may_cross(price, side, quote.mark, body.collar_bps, resting):
+        return 0
     scale = limits.of(instrument, draft.instrument)
     if qty > scale.max_order_qty or after > scale.max_position_qty:
         return 0
@@ -70,3 +67,12 @@ def hold_price_if_safe(
     ):
         return 0
     return hold
+
+
+def _may_cross(price: int | None, side: int, mark: int, collar_bps: int, resting: Sequence[int]) -> bool:
+    """Say whether a price could meet an own order of the other side, or is beyond the collar."""
+    if price is None:
+        return True
+    if side > 0:
+        return price * BPS > mark * (BPS + collar_bps) or bool(resting and price >= resting[0])
+    return price * BPS < mark * (BPS - collar_bps) or bool(resting and price <= resting[-1])

@@ -37,7 +37,7 @@ ORDERS = st.tuples(
     st.sampled_from([XYZ, ABC]),
     st.sampled_from(["buy", "sell"]),
     st.integers(1, 40),
-    st.integers(97, 103),
+    st.none() | st.integers(97, 103),
     st.sampled_from(["rest", "fill", "cancel"]),
     st.integers(9_700, 10_300),
 )
@@ -59,7 +59,8 @@ def test_what_it_passes_every_rule_passes(limits: dict[str, Any], cash: str, his
     for n, (instrument, side, qty, price, after, mark) in enumerate(history):
         scaled = mark * 10 ** (instrument.price_scale - 2)
         view = view.with_quotes({instrument.id: Quote(scaled, T0)})
-        fields = {"instrument": instrument.id, "side": side, "qty": str(qty), "limit_price": str(price)}
+        fields = {"instrument": instrument.id, "side": side, "qty": str(qty)}
+        fields |= {"type": "market"} if price is None else {"limit_price": str(price)}
         command = submit(f"c{n}", **fields)
         draft = draft_of_submit(command, view)
         assert not isinstance(draft, Malformed)
@@ -89,11 +90,16 @@ def made(**changes: Any) -> Draft:
 
 
 @pytest.mark.parametrize(
-    ("instrument", "side", "price"),
-    [(XYZ, "buy", "98"), (XYZ, "sell", "106"), (ABC, "buy", "99")],
+    ("instrument", "changes"),
+    [
+        (XYZ, {"limit_price": "98"}),
+        (XYZ, {"side": "sell", "limit_price": "106"}),
+        (ABC, {"limit_price": "99"}),
+        (ABC, {"type": "market"}),
+    ],
 )
-def test_the_usual_order_needs_no_rule(instrument: Instrument, side: str, price: str) -> None:
-    hold, context = screened(usual(), made(instrument=instrument.id, side=side, limit_price=price), market())
+def test_the_usual_order_needs_no_rule(instrument: Instrument, changes: dict[str, Any]) -> None:
+    hold, context = screened(usual(), made(instrument=instrument.id, **changes), market())
     assert hold == context.hold_price
     assert [rule(context) for rule in RULES] == [None] * len(RULES)
 
@@ -102,6 +108,8 @@ def test_the_usual_order_needs_no_rule(instrument: Instrument, side: str, price:
     "changes",
     [
         {"type": "market"},
+        {"type": "market", "side": "sell"},
+        {"type": "stop", "stop_price": "101"},
         {"type": "stop_limit", "stop_price": "101", "limit_price": "102"},
         {"limit_price": "111"},
         {"side": "sell", "limit_price": "89"},
