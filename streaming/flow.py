@@ -57,7 +57,7 @@ class Revocable(Protocol):
     """A processor that must hear at once that its partition was taken away, before another process goes on with it."""
 
     def revoked(self) -> None:
-        """Stop all effects. Nothing else of the processor is called afterwards, but a call in hand may end."""
+        """Do nothing more that a successor cannot shut out. Nothing else is called; a call in hand may end."""
 
 
 class Service(Protocol):

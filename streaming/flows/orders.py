@@ -33,11 +33,14 @@ class CommandLane:
         self._context = context
         self._number = partition
         self._owned: Partition | None = None
+        self._is_revoked = False
         self._codes: dict[str, int] = {}
 
     async def open(self) -> int | None:
         """Own the partition; the input goes on as committed, for what was worked before is recognised."""
-        self._owned = self._house.own(self._number)
+        self._owned = await self._house.own(self._number)
+        if self._is_revoked:
+            self._house.set_aside(self._owned)
         await self._owned.until_ready()
         return None
 
@@ -66,14 +69,14 @@ class CommandLane:
 
     async def close(self) -> int | None:
         """Write everything, leave a snapshot, and let go."""
-        await self._partition.close()
-        self._house.give_up(self._partition)
+        await self._house.close(self._partition)
         return None
 
     def revoked(self) -> None:
-        """Give up at once: another process may own the partition already."""
+        """Hold on to nothing: the partition may come back, and until then its next owner shuts this one out."""
+        self._is_revoked = True
         if self._owned is not None:
-            self._house.give_up(self._owned)
+            self._house.set_aside(self._owned)
 
     def stats(self) -> Mapping[str, Any]:
         """Return the counters of the partition, and dead letters by code."""

@@ -1,10 +1,10 @@
 """The real desk: the partitions that the group gave to this process, and what they share."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from streaming.flow import FlowContext
@@ -33,6 +33,8 @@ from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE, OWNERS, PRICES
 
 # The broker forgets an idle producer id after a day: the fence is put anew long before.
 RENEW_S = 3_600.0
+# How long who stops answers for its partitions while nobody has taken them over.
+HAND_OVER_S = 3.0
 T = TypeVar("T")
 
 
@@ -45,10 +47,13 @@ class House:
         self._around: Surroundings | None = None
         self._owners: Owners | None = None
         self._partitions = 0
-        self._url = ""
+        self._broker = self._url = ""
         self._owned: dict[int, Partition] = {}
+        self._hands_over: bool | None = None
+        self._given_up = asyncio.Event()
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._followers: list[Follower] = []
 
     @property
@@ -74,9 +79,9 @@ class House:
         instruments = settings.instrument_table()
         book = MarketBook(instruments, packaged_model(instruments), clock)
         book.turn(clock.now_ns())
-        self._partitions = settings.orders.partitions
+        self._partitions, self._broker = settings.orders.partitions, url
         self._url = settings.orders.url or f"http://{settings.http.host}:{settings.http.port}"
-        self._owners = Owners(client)
+        self._owners = Owners(client, self._heard)
         prices = follow(url, client, PRICES.name, settings.market.shards)
         owners = follow(url, client, OWNERS.name, 1)
         topics = (ORDERS_JOURNAL.name, ORDERS_STATE.name)
@@ -98,15 +103,16 @@ class House:
             renew_s=None if url.startswith("log:") else RENEW_S,
         )
         self._followers = [prices, owners]
-        self._spawn(keep_reading(book, prices, clock), "prices")
-        self._spawn(self._owners.keep_reading(owners), "owners")
+        _spawn(self._tasks, keep_reading(book, prices, clock), "prices")
+        _spawn(self._tasks, self._owners.keep_reading(owners), "owners")
 
     async def stop(self) -> None:
         """Let go of every partition that was not closed, and of the readers."""
+        if self._hands_over:
+            await self._until_taken_over()
         for owned in list(self._owned.values()):
-            owned.revoke()
-            await owned.leave()
-        self._owned.clear()
+            self.give_up(owned)
+        await asyncio.gather(*self._leaving)
         for subscription in list(self._subscriptions):
             subscription.close()
         for task in self._tasks:
@@ -115,21 +121,43 @@ class House:
         for follower in self._followers:
             await follower.stop()
 
-    def own(self, number: int) -> Partition:
-        """Begin to take over a partition that was assigned to this process."""
+    async def own(self, number: int) -> Partition:
+        """Begin to take over a partition that was assigned to this process, or go on with one that was set aside."""
         before = self._owned.get(number)
         if before is not None:
+            if await before.take_back():
+                return before
             self.give_up(before)
         made = self._owned[number] = Partition(number, self._started)
         made.start()
         return made
+
+    def set_aside(self, partition: Partition) -> None:
+        """Go on with a partition that the group took away, until it comes back or another owner has it."""
+        if self._owned.get(partition.number) is not partition or not partition.ready:
+            self.give_up(partition)
+        else:
+            partition.aside = True
+
+    async def close(self, partition: Partition) -> None:
+        """Leave a snapshot of a partition; answer for it until a successor does, if there is one."""
+        if self._hands_over is None:
+            # The group gives each process something: who has everything is alone, as on the embedded log.
+            self._hands_over = not self._broker.startswith("log:") and len(self._owned) < self._partitions
+        if self._hands_over:
+            await partition.save()
+            self.set_aside(partition)
+        else:
+            await partition.close()
+            self.give_up(partition)
 
     def give_up(self, partition: Partition) -> None:
         """Let go of a partition that is closed or was taken away; it may have come back since, as another object."""
         partition.revoke()
         if self._owned.get(partition.number) is partition:
             del self._owned[partition.number]
-        self._spawn(partition.leave(), f"leave-{partition.number}")
+        self._given_up.set()
+        _spawn(self._leaving, partition.leave(), f"leave-{partition.number}")
 
     def now_ns(self) -> int:
         """Return the desk's time."""
@@ -207,16 +235,33 @@ class House:
     def _lost(self, number: int) -> None:
         for subscription in list(self._subscriptions):
             subscription.lose(number)
+        owned = self._owned.get(number)
+        if owned is not None and owned.aside:
+            # Not within the loss itself.
+            asyncio.get_running_loop().call_soon(self.give_up, owned)
+
+    def _heard(self, owner: Owner) -> None:
+        owned = self._owned.get(owner.partition)
+        if owned is not None and owned.aside and owner.url != self._url:
+            self.give_up(owned)
+
+    async def _until_taken_over(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_S):
+                while any(owned.aside for owned in self._owned.values()):
+                    self._given_up.clear()
+                    await self._given_up.wait()
 
     def _announce(self, number: int, generation: int) -> None:
         assert self._owners is not None, "the desk is started before it owns anything"
-        self._spawn(self._owners.announce(Owner(partition=number, generation=generation, url=self._url)), "announce")
+        _spawn(
+            self._tasks,
+            self._owners.announce(Owner(partition=number, generation=generation, url=self._url)),
+            "announce",
+        )
 
-    def _spawn(self, work: Any, name: str) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(partial(_forget, self._tasks))
 
-
-def _forget(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-    tasks.discard(task)
+def _spawn(tasks: set[asyncio.Task[None]], work: Any, name: str) -> None:
+    task: asyncio.Task[None] = asyncio.create_task(work, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

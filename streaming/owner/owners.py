@@ -1,6 +1,7 @@
 """Topic `owners`: which process has which partition, so that the others can send a caller there."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -27,8 +28,10 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class Owners:
     """What is known of all partitions."""
 
-    def __init__(self, client: BrokerClient) -> None:
+    def __init__(self, client: BrokerClient, heard: Callable[[Owner], None] = lambda _: None) -> None:
+        """Take who wants to hear of each announcement."""
         self._client = client
+        self._heard = heard
         self._known: dict[int, Owner] = {}
 
     def url_of(self, partition: int) -> str | None:
@@ -41,6 +44,7 @@ class Owners:
         before = self._known.get(owner.partition)
         if before is None or owner.generation >= before.generation:
             self._known[owner.partition] = owner
+            self._heard(owner)
 
     async def announce(self, owner: Owner) -> None:
         """Tell everybody; without an answer of the broker the callers just take longer to find the owner."""

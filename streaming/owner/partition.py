@@ -22,7 +22,7 @@ from streaming.owner.recovery import recover
 from streaming.owner.writer import GroupWriter, Pairs
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerClient, BrokerError
-from streaming.transport.fenced import FencedWriter
+from streaming.transport.fenced import BARRIER_KEY, FencedWriter
 from trading.commands import AnyCommand, ReplaceOrder, SubmitOrder, Timer
 from trading.orders.journal import append_fence, is_worked
 from trading.orders.state import State
@@ -62,6 +62,8 @@ class Partition:
         self.number = number
         self.fatal: BaseException | None = None
         self.stopping = False
+        # Until another owner shuts this one out: then a loss is for good, and what writes no record is confirmed.
+        self.aside = False
         self._around = around
         self._fenced = around.fenced(number)
         self._state: State | None = None
@@ -103,9 +105,12 @@ class Partition:
     async def execute(self, command: AnyCommand, cause: str) -> Answer:
         """Decide now, and return once it is durable; raise `DeskError`."""
         started = time.perf_counter()
+        before = self._ready_state().seq
         answer, writer = self._decide(command, cause)
         decided = time.perf_counter()
         await writer.durable(answer.seq)
+        if answer.seq == before:
+            await self._confirm()
         if isinstance(command, SubmitOrder | ReplaceOrder):
             self._around.observe("decision_seconds", decided - started)
             self._around.observe("durable_seconds", time.perf_counter() - started)
@@ -128,6 +133,7 @@ class Partition:
         """Return what `view` sees now, once it is durable; raise `DeskError`."""
         seen = view(self._ready_state())
         await self.settle()
+        await self._confirm()
         return seen
 
     def drop(self, error: BaseException) -> None:
@@ -144,28 +150,44 @@ class Partition:
             self.fatal = error
         if not self.stopping:
             self._waiting = {"code": str(getattr(error, "code", type(error).__name__)), "message": str(error)}
+        if self.aside:
+            self._end()
         self._changed.set()
 
     def revoke(self) -> None:
         """Give the partition up without a word: somebody else has it."""
-        self.stopping = True
-        if self._keeper is not None:
-            self._keeper.cancel()
+        self._end()
         self.drop(NotReady(self.number, f"partition {self.number} was taken away"))
+
+    async def take_back(self) -> bool:
+        """Own the partition as before; return False if it is lost, or was never set aside."""
+        if not self.aside or not self.ready:
+            return False
+        try:
+            await self._confirm()
+        except DeskError:
+            return False
+        self.aside = False
+        return self.ready
 
     async def close(self) -> None:
         """Take nothing more, write everything and a snapshot, and let go."""
-        state = self._state
         self.stopping = True
-        if state is not None and self._writer is not None:
-            try:
-                await self._writer.durable(state.seq)
-                await asyncio.gather(*self._chores)
-                if state.seq > self._snapshot_seq:
-                    await self._snapshot(state, self._writer)
-            except (DeskError, BrokerError) as error:
-                _log.warning("closed_without_snapshot", partition=self.number, reason=str(error))
+        await self.save()
         await self.leave()
+
+    async def save(self) -> None:
+        """Write everything that is decided by now, and a snapshot."""
+        state, writer = self._state, self._writer
+        if state is None or writer is None:
+            return
+        try:
+            await writer.durable(state.seq)
+            await asyncio.gather(*self._chores)
+            if state.seq > self._snapshot_seq:
+                await self._snapshot(state, writer)
+        except (DeskError, BrokerError) as error:
+            _log.warning("closed_without_snapshot", partition=self.number, reason=str(error))
 
     async def leave(self) -> None:
         """Stop what still runs, after `close` or `revoke`."""
@@ -269,6 +291,22 @@ class Partition:
         around.owned(self.number, offset)
         self._written(offset, [payload])
         _log.info("partition_owned", partition=self.number, generation=offset, seq=state.seq, **self._seen)
+
+    def _end(self) -> None:
+        self.stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+
+    async def _confirm(self) -> None:
+        """While set aside, return only if no other owner has decided anything by now; raise `NotReady`."""
+        if not self.aside:
+            return
+        try:
+            # A new owner shuts this topic before it folds the journal.
+            await self._append_state([(BARRIER_KEY, None)])
+        except BrokerError as error:
+            self.drop(error)
+            raise NotReady(self.number, f"partition {self.number} has another owner: {error}") from error
 
     def _ready_state(self) -> State:
         if self._state is None or self.stopping:

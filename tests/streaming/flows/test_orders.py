@@ -10,19 +10,20 @@ from streaming.flow import Revocable
 from streaming.flows.orders import CommandLane, order_flow
 from streaming.owner.desk import NotOwner, NotReady, WriteLost
 from streaming.owner.house import House
+from streaming.owner.owners import Owner
 from streaming.owner.recovery import fold_journal
 from streaming.transport.client import BrokerError, Record
 from streaming.transport.log_client import LogClient
 from tests.streaming.owner.places import Place, settings_of
 from tests.streaming.poll import until
 from tests.trading.orders.builders import T0, ack, fill, limits_body, oid, submit
-from trading.codec import decode
+from trading.codec import decode, encode
 from trading.commands import CancelAll, Deposit, Kill, OpenAccount, SetLimits
 from trading.events import OrderAccepted
 from trading.messages import DeadLetter
 from trading.orders.journal import read_record, verify
 from trading.orders.snapshot import all_rows, state_hash
-from trading.schemas import DEADLETTER, ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE
+from trading.schemas import DEADLETTER, ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE, OWNERS
 
 ACCOUNT = "a"
 
@@ -223,7 +224,7 @@ async def test_a_kill_over_several_accounts_counts_as_worked_only_when_all_is_wr
         assert causes[-1] == f"{ORDERS_COMMANDS.name}:0:{records[0].offset}"
 
 
-async def test_a_revoked_partition_refuses_at_once_and_lets_nothing_go(tmp_path: Path) -> None:
+async def test_a_revoked_partition_that_comes_back_was_owned_all_the_time(tmp_path: Path) -> None:
     async with Place(settings_of(tmp_path)) as place:
         await place.own()
         await place.price()
@@ -231,9 +232,39 @@ async def test_a_revoked_partition_refuses_at_once_and_lets_nothing_go(tmp_path:
         lane = lane_of(place)
         assert isinstance(lane, Revocable)
         lane.revoked()
-        with pytest.raises(NotOwner):
+        await place.house.execute(submit("c1"), "http-1")
+        again = CommandLane(place.house, place.context, place.house.partition_of(ACCOUNT))
+        await again.open()
+        await again.process(await place.send(submit("c2")))
+        assert await place.house.read(ACCOUNT, lambda s: sorted(s.orders)) == sorted([oid("c1"), oid("c2")])
+        assert (again.stats()["take_overs"], again.stats()["lost"]) == (1, 0)
+
+
+async def test_a_partition_that_another_owner_has_refuses_and_lets_nothing_go(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path, url="http://here")) as place:
+        await place.own()
+        await place.price()
+        await fund(place)
+        lane, number = lane_of(place), place.house.partition_of(ACCOUNT)
+        lane.revoked()
+        owner = Owner(partition=number, generation=9, url="http://there")
+        await place.client.append(OWNERS.name, 0, [(b"k", encode(owner))])
+        await until(lambda: lane.stats()["owned"] is False)
+        with pytest.raises(NotOwner) as refusal:
             await place.house.execute(submit("c1"), "http-1")
+        assert refusal.value.url == "http://there"
         assert await lane.process(await place.send(submit("c2"))) is None
+
+
+async def test_a_partition_that_is_revoked_while_it_is_opened_is_not_kept(tmp_path: Path) -> None:
+    async with Place(settings_of(tmp_path)) as place:
+        lane = CommandLane(place.house, place.context, 0)
+        opening = asyncio.create_task(lane.open())
+        await asyncio.sleep(0)
+        lane.revoked()
+        await opening
+        with pytest.raises(NotOwner):
+            await place.house.read_partition(0, state_hash)
 
 
 async def test_racing_clients_never_pass_a_limit(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class DeskProcess:
 
     async def start(self, *, ready: bool = True) -> None:
         """Start and wait until every partition of it is owned."""
+        self._dead = False
         self.home.mkdir(parents=True, exist_ok=True)
         errors = (self.home / "stderr.txt").open("ab")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TRADE_")}
@@ -99,6 +100,11 @@ class DeskProcess:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait for its end; return the exit code."""
+        assert self._process is not None
         code = await asyncio.wait_for(self._process.wait(), END_S)
         await self._settle()
         return code

@@ -6,6 +6,7 @@ commands to the input topic and answers when they are appended.
 
 import asyncio
 import contextlib
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,17 +47,21 @@ class Desk:
         self.over = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until stdin ends, then stop cleanly."""
+        """Serve until stdin ends, then stop cleanly; SIGTERM stops it too, and it serves while it can."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.over.set)
         await self.platform.start()
         await self.client.start()
         pricing = asyncio.create_task(self._price())
         reading = asyncio.create_task(self._read())
         await self.platform.watch(self._tell_ready)
         pricing.cancel()
-        await asyncio.gather(reading, *self.tasks)
+        if reading.done():
+            await asyncio.gather(*self.tasks)
         await self.platform.drain()
         await self.client.stop()
         await self.platform.stop()
+        await asyncio.gather(*self.tasks)
+        reading.cancel()
 
     def _tell_ready(self) -> bool:
         if self.platform.board.state == "ready" and not self.tasks and not hasattr(self, "told"):

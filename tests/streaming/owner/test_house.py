@@ -12,7 +12,7 @@ from streaming.owner.recovery import fold_journal
 from tests.streaming.owner.desk_driver import accepted
 from tests.streaming.owner.places import Place, settings_of
 from tests.streaming.poll import until
-from tests.trading.orders.builders import limits_body, submit
+from tests.trading.orders.builders import T0, limits_body, submit
 from trading.codec import encode
 from trading.commands import Deposit, OpenAccount, SetLimits
 from trading.orders.snapshot import state_hash
@@ -60,14 +60,62 @@ async def test_who_follows_a_partition_that_is_lost_is_told_so(tmp_path: Path) -
         number = place.house.partition_of(ACCOUNT)
         mine, other = (place.house.subscribe(partition=n) for n in (number, (number + 1) % 4))
         await fund(place)
-        place.lanes[number].revoked()
+        await place.lanes[number].close()
         assert [(await anext(mine)).record.account for _ in range(3)] == [ACCOUNT] * 3
         with pytest.raises(NotReady, match="read the state again"):
             await anext(mine)
         assert place.house.stats()["subscriptions"] == 1
-        place.lanes[(number + 1) % 4].revoked()
+        await place.lanes[(number + 1) % 4].close()
         with pytest.raises(NotReady):
             await anext(other)
+
+
+@pytest.mark.kafka
+async def test_who_stops_answers_until_its_successor_does(tmp_path: Path, broker: str) -> None:
+    one = Place(settings_of(tmp_path / "one", broker, url="http://one"))
+    two = Place(settings_of(tmp_path / "two", broker, url="http://two"))
+    async with two:
+        async with one:
+            number = one.house.partition_of(ACCOUNT)
+            await one.own([number, (number + 1) % 4])
+            await one.price()
+            await fund(one)
+            for lane in one.lanes:
+                await lane.close()
+            await one.house.execute(submit("c1"), "t-4")
+            assert await one.house.read(ACCOUNT, lambda s: len(s.orders)) == 1
+            stopping = asyncio.create_task(one.house.stop())
+            await one.house.execute(submit("c2"), "t-5")
+            await two.own([number, (number + 1) % 4])
+            assert two.lanes[0].stats()["folded"] == 2
+            await stopping
+            with pytest.raises(NotOwner) as refusal:
+                await one.house.execute(submit("c3"), "t-6")
+            assert refusal.value.url == "http://two"
+        await two.price()
+        assert await two.house.read(ACCOUNT, lambda s: len(s.orders)) == 2
+        await two.house.execute(submit("c3"), "t-7")
+        counts, _ = await accepted(two.client, 4)
+        assert counts == {"c1": 1, "c2": 1, "c3": 1}
+
+
+@pytest.mark.kafka
+async def test_a_stale_owner_reads_nothing_that_its_successor_may_have_changed(tmp_path: Path, broker: str) -> None:
+    one, two = (Place(settings_of(tmp_path / name, broker, url=f"http://{name}")) for name in ("one", "two"))
+    async with two, one:
+        number = one.house.partition_of(ACCOUNT)
+        await one.own([number])
+        await one.price()
+        await fund(one)
+        for task in one.house._tasks:
+            task.cancel()
+        one.lanes[0].revoked()
+        await two.own([number])
+        await two.price(T0 + 1)
+        await two.house.execute(submit("c1"), "t-4")
+        # It has not heard of that, and writes nothing.
+        with pytest.raises(NotReady, match="another owner"):
+            await one.house.read(ACCOUNT, state_hash)
 
 
 @pytest.mark.kafka

@@ -13,7 +13,7 @@ from streaming.owner.partition import Partition, Surroundings
 from streaming.owner.prices import MarketBook
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerError
-from streaming.transport.fenced import LogFencedWriter
+from streaming.transport.fenced import BARRIER_KEY, LogFencedWriter
 from tests.streaming.memory_broker import MemoryBroker
 from tests.streaming.poll import until
 from tests.trading.orders.builders import MODEL, T0, TABLE
@@ -112,6 +112,43 @@ async def test_who_was_fenced_off_waits_before_trying_again(world: World, monkey
     assert world.causes == ["fence:me"]
     partition.revoke()
     assert not await partition.until_ready()
+
+
+async def test_what_is_set_aside_confirms_each_answer_that_writes_no_record(world: World) -> None:
+    partition = await world.start()
+    await partition.execute(opening(), "t-1")
+    confirmations = world.broker.records[ORDERS_STATE.name, 0]
+    await partition.execute(opening(), "t-2")
+    await partition.read(lambda state: state.seq)
+    assert confirmations == []
+    partition.aside = True
+    await partition.execute(opening("b"), "t-3")
+    assert confirmations == []
+    await partition.execute(opening("b"), "t-4")
+    await partition.read(lambda state: state.seq)
+    assert [row.key for row in confirmations] == [BARRIER_KEY] * 2
+
+
+async def test_what_is_set_aside_and_lost_is_lost_for_good(world: World) -> None:
+    partition = await world.start()
+    partition.aside = True
+    world.broker.fail_next.append(BrokerError("FENCED", "another owner has taken over"))
+    with pytest.raises(NotReady, match="another owner"):
+        await partition.read(lambda state: state.seq)
+    assert not await partition.until_ready()
+    assert not await partition.take_back()
+    assert (world.causes, world.lost) == (["fence:me"], [0])
+
+
+async def test_what_is_set_aside_is_taken_back_if_nobody_else_has_it(world: World) -> None:
+    partition = await world.start()
+    assert not await partition.take_back()
+    partition.aside = True
+    assert await partition.take_back()
+    assert (partition.aside, world.causes) == (False, ["fence:me"])
+    partition.aside = True
+    world.broker.fail_next.append(BrokerError("FENCED", "another owner has taken over"))
+    assert not await partition.take_back()
 
 
 async def test_a_journal_that_does_not_hold_together_is_fatal(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Two desks on Kafka. One is killed, or stopped and woken: the other goes on, and nothing acknowledged is lost."""
+"""Two desks on Kafka. One ends, is killed, or stopped and woken: the other goes on; nothing acknowledged is lost."""
 
 import asyncio
 import signal
@@ -69,6 +69,26 @@ async def test_an_owner_that_is_killed_is_replaced_and_nothing_is_lost(
     )
     print(f"\ntake-over after kill -9: {time.monotonic() - killed_s:.1f} s, {dict(router.codes)}")  # noqa: T201
     await answered(router, 100)
+    await finish(router, working, broker)
+
+
+async def test_an_owner_that_ends_hands_over_and_comes_back_and_nothing_is_lost(
+    broker: str, desks: tuple[DeskProcess, DeskProcess]
+) -> None:
+    one, two = desks
+    router = Router(one, two)
+    working = start(router)
+    for _ in range(2):
+        await answered(router, 300)
+        await until(lambda: set(router._known.values()) == {one.url, two.url}, within_s=TAKE_OVER_S)
+        one.signal(signal.SIGTERM)
+        assert await one.ended() == 0
+        await until(
+            lambda: len(router._known) == len(ACCOUNTS) and set(router._known.values()) == {two.url},
+            within_s=TAKE_OVER_S,
+        )
+        await one.start()
+    print(f"\nafter two hand-overs each way: {dict(router.codes)}")  # noqa: T201
     await finish(router, working, broker)
 
 
