@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -18,7 +19,7 @@ from streaming.owner.audit import Tally
 from streaming.owner.clock import Clock
 from streaming.owner.desk import Answer, DeskError, NotReady
 from streaming.owner.prices import MarketBook
-from streaming.owner.recovery import recover
+from streaming.owner.recovery import Recovery
 from streaming.owner.writer import GroupWriter, Pairs
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerClient, BrokerError
@@ -65,6 +66,7 @@ class Partition:
         # Until another owner shuts this one out: then a loss is for good, and what writes no record is confirmed.
         self.aside = False
         self._around = around
+        self._written = partial(around.written, number)
         self._fenced = around.fenced(number)
         self._state: State | None = None
         self._writer: GroupWriter | None = None
@@ -260,9 +262,13 @@ class Partition:
 
     async def _take_over(self) -> None:
         around, started = self._around, time.monotonic()
+        recovery = Recovery(around.client, self.number)
+        # Until the fence another owner may still answer: only what comes after it is a pause.
+        await recovery.read_ahead()
+        fencing_s = time.monotonic()
         end = await self._fenced.take_over()
         fenced_s = time.monotonic()
-        found = await recover(around.client, self.number, end)
+        found = await recovery.finish(end)
         state = found.state
         around.clock.advance(found.last_ts_ns)
         payload = append_fence(state, around.name, around.clock.now_ns())
@@ -284,7 +290,7 @@ class Partition:
             "folded": found.folded,
             "fold_ms": round(found.fold_s * 1e3, 1),
             "take_over_ms": round((self._snapshot_s - started) * 1e3, 1),
-            "recover_ms": round((self._snapshot_s - fenced_s) * 1e3, 1),
+            "recover_ms": round((self._snapshot_s - fenced_s + fencing_s - started) * 1e3, 1),
         }
         self._state, self._waiting = state, None
         self._changed.set()
@@ -354,9 +360,6 @@ class Partition:
 
     async def _append_state(self, pairs: Pairs) -> int:
         return await self._fenced.append(ORDERS_STATE.name, pairs)
-
-    def _written(self, offset: int, payloads: list[bytes]) -> None:
-        self._around.written(self.number, offset, payloads)
 
     def _do(self, chore: Any) -> None:
         task = asyncio.create_task(self._guarded(chore), name=f"chore-{self.number}")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from streaming.owner import snapshots
 from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.client import Record as Message
+from streaming.transport.fenced import BARRIER_KEY
 from trading.orders.journal import FENCE, Record, fold, read_record
 from trading.orders.state import State
 from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE
@@ -45,42 +46,76 @@ class Recovered(NamedTuple):
     unfinished: list[tuple[str, bytes | None]]
 
 
-async def recover(client: BrokerClient, partition: int, end: int) -> Recovered:
-    """Return the state at journal offset `end`: the newest whole snapshot, then every record after it.
+class Recovery:
+    """The recovery of one partition. Most of it can be done ahead, while another owner still writes."""
 
-    Raises `JournalError` if the journal does not continue the snapshot without a hole.
-    """
-    found = await snapshots.load(_rows(client, partition))
-    return await _fold(client, partition, end, found)
+    def __init__(self, client: BrokerClient, partition: int) -> None:
+        self._client = client
+        self._partition = partition
+        self._rows_end = -1
+        self._start_from(snapshots.Restored(State(), -1, []))
+
+    async def read_ahead(self) -> None:
+        """Take the newest whole snapshot, and fold the records so far."""
+        await self._load()
+        await self._fold(await self._client.end_offset(ORDERS_JOURNAL.name, self._partition))
+
+    async def finish(self, end: int) -> Recovered:
+        """Return the state at journal offset `end`, with what is new since it was read ahead."""
+        # A snapshot that stayed unfinished must be known, so that its rows are written again.
+        if self._rows_end < 0 or await self._has_new_rows():
+            await self._load()
+        return await self.fold_to(end)
+
+    async def fold_to(self, end: int) -> Recovered:
+        """Return the state at journal offset `end`; raise `JournalError` if the journal goes on with a hole."""
+        await self._fold(end)
+        if self._position < end:
+            where = f"{ORDERS_JOURNAL.name}[{self._partition}]"
+            raise BrokerError("READ_SHORT", f"{where}: {self._position} of {end} read", retriable=True)
+        return Recovered(
+            *(self._found.state, self._found.journal_off, self._folded, self._reader.skipped),
+            *(self._last_ts_ns, self._fold_s, self._found.unfinished),
+        )
+
+    async def _load(self) -> None:
+        self._rows_end = await self._client.end_offset(ORDERS_STATE.name, self._partition)
+        self._start_from(await snapshots.load(self._rows(self._rows_end)))
+
+    def _start_from(self, found: snapshots.Restored) -> None:
+        self._found = found
+        self._position = found.journal_off + 1
+        # The fence itself carries the generation before it.
+        self._reader = JournalReader(found.state.generation if self._position else -1)
+        self._folded, self._last_ts_ns, self._fold_s = 0, 0, 0.0
+
+    async def _has_new_rows(self) -> bool:
+        end = await self._client.end_offset(ORDERS_STATE.name, self._partition)
+        rows = self._client.read(ORDERS_STATE.name, self._partition, self._rows_end, end)
+        return any([message.key != BARRIER_KEY async for message in rows])
+
+    async def _fold(self, end: int) -> None:
+        started, state, reader = time.perf_counter(), self._found.state, self._reader
+        async for message in self._client.read(ORDERS_JOURNAL.name, self._partition, self._position, end):
+            record = reader.take(message)
+            if record is not None:
+                fold(state, record, offset=message.offset)
+                self._folded += 1
+                self._last_ts_ns = max(self._last_ts_ns, record.ts_ns)
+            self._position = message.offset + 1
+        self._fold_s += time.perf_counter() - started
+
+    async def _rows(self, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
+        begin = await self._client.begin_offset(ORDERS_STATE.name, self._partition)
+        async for message in self._client.read(ORDERS_STATE.name, self._partition, begin, end):
+            yield message.key, message.value
+
+
+async def recover(client: BrokerClient, partition: int, end: int) -> Recovered:
+    """Return the state at journal offset `end`: the newest whole snapshot, then every record after it."""
+    return await Recovery(client, partition).finish(end)
 
 
 async def fold_journal(client: BrokerClient, partition: int, end: int) -> Recovered:
     """Return the same from the journal alone, from its genesis: the proof of the snapshot."""
-    return await _fold(client, partition, end, snapshots.Restored(State(), -1, []))
-
-
-async def _fold(client: BrokerClient, partition: int, end: int, found: snapshots.Restored) -> Recovered:
-    state, start = found.state, found.journal_off + 1
-    # The fence itself carries the generation before it.
-    reader = JournalReader(state.generation if start else -1)
-    folded, last_ts_ns, started = 0, 0, time.perf_counter()
-    position = min(start, end)
-    async for message in client.read(ORDERS_JOURNAL.name, partition, start, end):
-        position = message.offset + 1
-        record = reader.take(message)
-        if record is not None:
-            fold(state, record, offset=message.offset)
-            folded += 1
-            last_ts_ns = max(last_ts_ns, record.ts_ns)
-    if position < end:
-        raise BrokerError("READ_SHORT", f"{ORDERS_JOURNAL.name}[{partition}]: {position} of {end} read", retriable=True)
-    fold_s = time.perf_counter() - started
-    return Recovered(state, found.journal_off, folded, reader.skipped, last_ts_ns, fold_s, found.unfinished)
-
-
-async def _rows(client: BrokerClient, partition: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
-    topic = ORDERS_STATE.name
-    begin = await client.begin_offset(topic, partition)
-    end = await client.end_offset(topic, partition)
-    async for message in client.read(topic, partition, begin, end):
-        yield message.key, message.value
+    return await Recovery(client, partition).fold_to(end)

@@ -1,18 +1,22 @@
 """Recovery: what counts in a journal, and what a hole does."""
 
+from functools import partial
+
 import pytest
 
+from streaming.owner import snapshots
 from streaming.owner.apply import apply
-from streaming.owner.recovery import JournalReader, fold_journal, recover
+from streaming.owner.recovery import JournalReader, Recovery, fold_journal, recover
 from streaming.transport.client import BrokerError
 from streaming.transport.client import Record as Message
+from streaming.transport.fenced import BARRIER_KEY
 from tests.streaming.memory_broker import MemoryBroker
 from tests.trading.orders.builders import T0, market, submit
 from trading.commands import OpenAccount
 from trading.orders.journal import JournalError, append_fence
 from trading.orders.snapshot import state_hash
 from trading.orders.state import State
-from trading.schemas import ORDERS_JOURNAL
+from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE
 
 
 async def journal(broker: MemoryBroker, state: State) -> None:
@@ -63,3 +67,32 @@ async def test_a_read_that_ends_early_is_no_recovery() -> None:
     with pytest.raises(BrokerError) as caught:
         await recover(broker, 0, 4)
     assert (caught.value.code, caught.value.retriable) == ("READ_SHORT", True)
+
+
+async def test_what_is_read_ahead_goes_on_with_what_was_written_meanwhile() -> None:
+    broker, state = MemoryBroker(), State()
+    await journal(broker, state)
+    recovery = Recovery(broker, 0)
+    await recovery.read_ahead()
+    for account, payload in apply(state, submit("c2"), "t-2", T0 + 5, market()).records:
+        await broker.append(ORDERS_JOURNAL.name, 0, [(account.encode(), payload)])
+    await broker.append(ORDERS_STATE.name, 0, [(BARRIER_KEY, None)])
+    found = await recovery.finish(await broker.end_offset(ORDERS_JOURNAL.name, 0))
+    assert (found.folded, found.snapshot_off, found.last_ts_ns) == (4, -1, T0 + 5)
+    assert state_hash(found.state) == state_hash(state)
+
+
+async def test_a_snapshot_that_came_meanwhile_is_taken_and_one_that_stayed_unfinished_is_made_whole() -> None:
+    broker, state = MemoryBroker(), State()
+    await journal(broker, state)
+    recovery = Recovery(broker, 0)
+    await recovery.read_ahead()
+    end = await broker.end_offset(ORDERS_JOURNAL.name, 0)
+    taken = snapshots.cut(state, end - 1)
+    assert await snapshots.write(taken, partial(broker.append, ORDERS_STATE.name, 0)) > 0
+    # The watermark was not written any more.
+    broker.records[ORDERS_STATE.name, 0].pop()
+    found = await recovery.finish(end)
+    assert (found.folded, found.snapshot_off) == (0, end - 1)
+    assert [key for key, _ in found.unfinished] == [key for key, _ in taken.rows]
+    assert state_hash(found.state) == state_hash(state)
