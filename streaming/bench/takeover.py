@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import math
 import shutil
 import signal
 import sys
@@ -99,7 +100,8 @@ class Clients:
 
     def start(self) -> None:
         """Begin."""
-        self._tasks = [asyncio.create_task(self._run(key)) for key in self._keys]
+        begin, step_s = time.perf_counter(), self._every_s / len(self._keys)
+        self._tasks = [asyncio.create_task(self._run(key, begin + n * step_s)) for n, key in enumerate(self._keys)]
 
     async def stop(self) -> None:
         """End."""
@@ -111,7 +113,7 @@ class Clients:
         """Return who has answered last for a partition."""
         return self.answers[partition][-1][1] if self.answers[partition] else ""
 
-    async def _run(self, key: Key) -> None:
+    async def _run(self, key: Key, planned: float) -> None:
         partition = partition_of(key.account, PARTITIONS)
         for number in itertools.count():
             name = f"{key.account}-{number}"
@@ -119,12 +121,13 @@ class Clients:
             body = {"symbol": "BTC/USD", "qty": "0.0001", "side": "buy", "type": "limit", "time_in_force": "gtc"}
             body |= {"limit_price": f"{55_000 + number % 900}", "client_order_id": name}
             payload = request("POST", "/v2/orders", headers_of(key), json.dumps(body).encode())
-            began = time.perf_counter()
+            await asyncio.sleep(max(0.0, planned - time.perf_counter()))
             answer = await self._until_answered(partition, payload)
             self.codes[answer.status] += 1
             if answer.status == 200:
                 self.acknowledged.add(name)
-            await asyncio.sleep(max(0.0, began + self._every_s - time.perf_counter()))
+            # Each keeps to its own beat: those that a pause has held up together do not go on in step.
+            planned += self._every_s * max(1, math.ceil((time.perf_counter() - planned) / self._every_s))
 
     async def _until_answered(self, partition: int, payload: bytes) -> Answer:
         others = itertools.cycle(self._owners)
