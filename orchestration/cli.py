@@ -37,6 +37,7 @@ class Bench(StrEnum):
     BACKTEST = "backtest"
     ORDERS = "orders"
     RECOVERY = "recovery"
+    TAKEOVER = "takeover"
 
 
 class Trader(StrEnum):

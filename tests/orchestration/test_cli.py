@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.cli import Bench
 from tests.conftest import ROOT
 from tests.orchestration.fake_worker import PAGE, serve
 
@@ -97,6 +98,11 @@ def test_status_after_a_stop_shows_the_last_page(tmp_path: Path, free_port: int)
     assert done.returncode == 1
     assert "not running" in done.stdout
     assert "stopped" in done.stdout
+
+
+def test_every_benchmark_program_has_its_command() -> None:
+    programs = {path.stem for path in (ROOT / "streaming" / "bench").glob("*.py") if "\ndef main(" in path.read_text()}
+    assert {bench.value for bench in Bench} == programs
 
 
 def test_an_unknown_benchmark_is_refused(tmp_path: Path) -> None:
