@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from trading.market.batches import RawBatch
 from trading.messages import Source
 
 
@@ -21,6 +22,10 @@ class FrameHead(NamedTuple):
 def read_head(payload: bytes) -> FrameHead | None:
     """Return the head of a raw frame, or None when it cannot be read."""
     try:
+        found = RawBatch.head(payload)
+        if found is not None:
+            own, rows = found
+            return FrameHead(own["feed"], own["venue"], own["seq"], rows, own["clock_ns"], own["eof"])
         with pa.ipc.open_stream(payload) as reader:
             meta = reader.schema.metadata or {}
             rows = reader.read_next_batch().num_rows

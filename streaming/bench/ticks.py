@@ -27,6 +27,7 @@ from streaming.platform import Platform
 from streaming.settings import FeedSettings, HttpSettings, Settings
 from streaming.transport.client import BrokerClient, Record, TopicSpec
 from streaming.transport.connect import connect
+from streaming.worker import GC_THRESHOLD
 from trading.market.batches import Array, BarBatch, TickBatch
 from trading.schemas import BARS, TICKS
 
@@ -113,16 +114,20 @@ async def measure(settings: Settings, seconds: float, *, sinks: bool) -> Run:
     names = ("normalize", *SINKS) if sinks else ("normalize",)
     consuming: list[Flow] = [import_module(f"streaming.flows.{name}").FLOW for name in names]
     platform = Platform(settings, [SourceFlow("ingest", ingest), *consuming], probed)
+    thresholds = gc.get_threshold()
     try:
         await platform.start()
         gc.collect()
         gc.freeze()
+        # As a worker does it.
+        gc.set_threshold(*GC_THRESHOLD)
         begin = time.monotonic()
         await platform.watch(lambda: time.monotonic() - begin >= WARM_UP_S + seconds)
         await platform.drain()
     finally:
         await platform.stop()
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
     return _summary(settings, probes[0], int(sources[0].stats()["ticks"]), sinks)
 
 

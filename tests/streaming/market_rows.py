@@ -3,7 +3,8 @@
 import numpy as np
 
 from streaming.transport.client import Record
-from trading.market.batches import ABSENT, BarBatch, RawBatch, TickBatch, encode_ipc
+from trading.market.batches import ABSENT, BarBatch, RawBatch, TickBatch
+from trading.market.ipc import encode_ipc
 from trading.messages import Source
 
 SECOND_NS = 1_000_000_000

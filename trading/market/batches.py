@@ -7,26 +7,23 @@ in the Arrow schema metadata, so a message can be read alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
 from trading.codec import MAX_MESSAGE_BYTES, CodecError
+from trading.market.ipc import ABSENT, Array, Form
 from trading.messages import Source
 
-Array = np.ndarray[Any, np.dtype[Any]]
-ABSENT = -(2**63)
+__all__ = ["ABSENT", "Array"]
+
 TRADE, QUOTE = 0, 1
 MAX_ROWS = 1_000
 # A bar message may hold what closes at the end of a session or of a feed; 72 bytes a bar fit MAX_MESSAGE_BYTES.
 MAX_BAR_ROWS = 40_000
 
-# Given, so that the writer does not look its defaults up in the environment at each message.
-_OPTIONS = pa.ipc.IpcWriteOptions()
-_CODE = pa.int16()
-_DICT = pa.dictionary(_CODE, pa.utf8())
+_DICT = pa.dictionary(pa.int16(), pa.utf8())
 _NUMPY = {
     pa.uint8(): np.uint8,
     pa.uint16(): np.uint16,
@@ -35,15 +32,6 @@ _NUMPY = {
     pa.int64(): np.int64,
     pa.float64(): np.float64,
 }
-
-
-def encode_ipc(batch: pa.RecordBatch) -> bytes:
-    """Return one record batch as a self-contained IPC stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
-        writer.write_batch(batch)
-    payload: bytes = sink.getvalue().to_pybytes()
-    return payload
 
 
 def decode_ipc(payload: bytes, schema_name: str, max_rows: int = MAX_ROWS) -> tuple[pa.RecordBatch, dict[str, str]]:
@@ -90,24 +78,45 @@ class _Batch:
     def encode(self) -> bytes:
         """Return the batch as message bytes."""
         plan = _plan(type(self))
-        arrays = [_to_arrow(getattr(self, name), kind, arrow) for name, kind, arrow in plan.columns]
-        meta = {"schema": self.SCHEMA} | {name: str(getattr(self, name)) for name in self.META}
-        return encode_ipc(pa.RecordBatch.from_arrays(arrays, schema=plan.schema.with_metadata(meta)))
+        columns = [getattr(self, name) for name, _, _ in plan.columns]
+        return plan.form.write(columns, [str(getattr(self, name)) for name in self.META])
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
         """Read message bytes; raise `CodecError` with a stable code when they are not such a batch."""
+        plan = _plan(cls)
+        found = plan.form.read(payload, cls.MAX_ROWS) if len(payload) <= MAX_MESSAGE_BYTES else None
+        columns, meta = found or cls._judge(payload)
+        try:
+            values = {name: read(text) for (name, read), text in zip(plan.meta, meta, strict=True)}
+        except (KeyError, ValueError) as error:
+            raise CodecError("BAD_FIELD", f"metadata of {cls.SCHEMA}: {error}") from None
+        return cls(**{name: column for (name, _, _), column in zip(plan.columns, columns, strict=True)}, **values)
+
+    @classmethod
+    def head(cls, payload: bytes) -> tuple[dict[str, Any], int] | None:
+        """Return metadata and number of rows of a message that was written here, else None. The rows are not read."""
+        plan = _plan(cls)
+        found = plan.form.head(payload)
+        if found is None:
+            return None
+        return {name: read(text) for (name, read), text in zip(plan.meta, found[1], strict=True)}, found[0]
+
+    @classmethod
+    def _judge(cls, payload: bytes) -> tuple[list[Any], list[str]]:
+        """Return columns and metadata by pyarrow, or raise what is wrong with them."""
         batch, meta = decode_ipc(payload, cls.SCHEMA, cls.MAX_ROWS)
         plan = _plan(cls)
         if not batch.schema.equals(plan.schema, check_metadata=False):
             raise CodecError("BAD_COLUMNS", f"columns of {cls.SCHEMA} do not match")
         try:
-            values = {name: read(meta[name]) for name, read in plan.meta}
-        except (KeyError, ValueError) as error:
+            texts = [meta[name] for name in cls.META]
+        except KeyError as error:
             raise CodecError("BAD_FIELD", f"metadata of {cls.SCHEMA}: {error}") from None
-        arrays = zip(plan.columns, batch.columns, strict=True)
-        columns = {name: _from_arrow(array, kind) for (name, kind, _), array in arrays}
-        return cls(**columns, **values)
+        plan.form.learn(texts)
+        return [
+            _from_arrow(array, kind) for (_, kind, _), array in zip(plan.columns, batch.columns, strict=True)
+        ], texts
 
 
 Dictionary = tuple[Sequence[str], Array]
@@ -260,6 +269,7 @@ class _Plan(NamedTuple):
     """What is the same for every batch of a class. The kind of a column is None for a dictionary."""
 
     schema: pa.Schema
+    form: Form
     columns: tuple[tuple[str, Any, pa.DataType], ...]
     meta: tuple[tuple[str, Any], ...]
     length_of: str
@@ -277,36 +287,15 @@ def _make_plan(cls: type[_Batch]) -> _Plan:
     columns = tuple((name, None if kind == _DICT else _NUMPY[kind], kind) for name, kind in cls.COLUMNS.items())
     meta = tuple((name, _META_READERS[types[name]]) for name in cls.META)
     length_of = next(name for name, kind, _ in columns if kind is not None)
-    return _Plan(pa.schema(list(cls.COLUMNS.items())), columns, meta, length_of)
-
-
-def _to_arrow(column: Any, kind: Any, arrow: pa.DataType) -> pa.Array:
-    # From buffers, because pa.array() imports pandas where it is installed: 1.5 s, and a worker must not.
-    if kind is None:
-        values, codes = column
-        return pa.DictionaryArray.from_arrays(_to_arrow(codes, np.int16, _CODE), _strings(tuple(values)))
-    column = np.ascontiguousarray(column, kind)
-    present = None
-    if kind is np.int64 and len(column) and column.min() == ABSENT:
-        if len(column) <= MAX_ROWS and column.max() == ABSENT:
-            return _ALL_ABSENT.slice(0, len(column))
-        present = pa.py_buffer(np.packbits(column != ABSENT, bitorder="little"))
-    return pa.Array.from_buffers(arrow, len(column), [present, pa.py_buffer(column)])
-
-
-@lru_cache(maxsize=1_024)
-def _strings(values: tuple[str, ...]) -> pa.Array:
-    texts = [value.encode() for value in values]
-    offsets = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
+    schema = pa.schema(list(cls.COLUMNS.items()))
+    return _Plan(schema, Form(schema, ("schema", cls.SCHEMA), cls.META), columns, meta, length_of)
 
 
 def _from_arrow(column: pa.Array, kind: Any) -> Any:
     if kind is None:
         if column.null_count or column.dictionary.null_count:
             raise CodecError("BAD_FIELD", "a dictionary column holds nulls")
-        return column.dictionary.to_pylist(), _values(column.indices, np.int16)
+        return tuple(column.dictionary.to_pylist()), _values(column.indices, np.int16)
     values = _values(column, kind)
     if not column.null_count:
         return values
@@ -324,8 +313,3 @@ def _values(column: pa.Array, kind: Any) -> Array:
     if not len(column):
         return np.zeros(0, kind)
     return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)
-
-
-_ALL_ABSENT = pa.Array.from_buffers(
-    pa.int64(), MAX_ROWS, [pa.py_buffer(bytes(MAX_ROWS // 8 + 1)), pa.py_buffer(np.full(MAX_ROWS, ABSENT))]
-)

@@ -19,19 +19,23 @@ class PriceBoard:
         self.sent_ns = np.full(instruments, ABSENT, np.int64)
         self.changed = np.zeros(instruments, bool)
 
-    def update(self, which: int, inst: Array, starts: Array, ts: Array, value: Array) -> None:
-        """Take one column of ticks, grouped by instrument, in order of arrival within; `ABSENT` values are skipped."""
-        present = value != ABSENT
-        stamp = ts if present.all() else np.where(present, ts, ABSENT)
-        newest = np.maximum.reduceat(stamp, starts)
-        sizes = np.diff(starts, append=len(ts))
-        rows = np.where(stamp == np.repeat(newest, sizes), np.arange(len(ts)), -1)
-        row = np.maximum.reduceat(rows, starts)
-        groups = inst[starts]
-        good = (newest != ABSENT) & (newest >= self.ts[groups, which])
-        groups, row = groups[good], row[good]
-        self.value[groups, which], self.ts[groups, which] = value[row], ts[row]
-        self.changed[groups] = True
+    def update(self, inst: Array, ts: Array, last: Array, bid: Array | None, ask: Array | None) -> None:
+        """Take ticks in order of arrival; `ABSENT` is skipped. `bid` and `ask` are None without quotes."""
+        if (ts[1:] < ts[:-1]).any():
+            order = np.argsort(ts, kind="stable")
+            inst, ts, last = inst[order], ts[order], last[order]
+            if bid is not None and ask is not None:
+                bid, ask = bid[order], ask[order]
+        cell, value = inst * 3, last
+        if bid is not None and ask is not None:
+            cell, value = np.concatenate((cell, cell + BID, cell + ASK)), np.concatenate((last, bid, ask))
+            ts = np.concatenate((ts, ts, ts))
+        held_ts, held = self.ts.reshape(-1), self.value.reshape(-1)
+        rows = np.flatnonzero((value != ABSENT) & (ts >= held_ts[cell]))
+        # Of several ticks for one cell the last one stays, which is the newest.
+        cell = cell[rows]
+        held[cell], held_ts[cell] = value[rows], ts[rows]
+        self.changed[cell // 3] = True
 
     def due(self, instruments: tuple[Instrument, ...], clock_ns: int, conflate_ns: int) -> list[Price]:
         """Return the prices that changed and may be sent at this clock, in order of instrument id."""

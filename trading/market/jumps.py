@@ -32,11 +32,11 @@ class JumpGuard:
         low, high = self._extremes(groups, starts, price, bid, ask)
         wild = np.flatnonzero(high >= low * self._ratio)
         if not len(wild):
-            self._accept_all(groups, starts, price, bid, ask)
+            self._accept_all(inst, price, bid, ask)
             return None
         suspects = groups[wild]
         before = self.anchor[suspects], self.run[suspects]
-        self._accept_all(groups, starts, price, bid, ask)
+        self._accept_all(inst, price, bid, ask)
         self.anchor[suspects], self.run[suspects] = before
         refused = np.zeros(len(inst), bool)
         ends = np.append(starts[1:], len(inst))
@@ -50,31 +50,30 @@ class JumpGuard:
         self, groups: Array, starts: Array, price: Array, bid: Array | None, ask: Array | None
     ) -> tuple[Array, Array]:
         anchors = self.anchor[groups]
-        low = np.where(anchors > 0, anchors, np.iinfo(np.int64).max).min(axis=1).astype(np.float64)
-        high = anchors.max(axis=1).astype(np.float64)
-        for column in (price,) if bid is None or ask is None else (price, bid, ask):
-            floor = column if bid is None else np.where(column == ABSENT, np.iinfo(np.int64).max, column)
-            low = np.minimum(low, np.minimum.reduceat(floor, starts))
-            high = np.maximum(high, np.maximum.reduceat(column, starts))
-        return low, high
+        # Without their sign, no anchor (0, less 1) and ABSENT are larger than every price.
+        low, high = price.view(np.uint64), price
+        if bid is not None and ask is not None:
+            low = np.minimum(np.minimum(low, bid.view(np.uint64)), ask.view(np.uint64))
+            high = np.maximum(np.maximum(high, bid), ask)
+        lowest, highest = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
+        known = np.minimum.reduce((anchors - 1).view(np.uint64), axis=1)
+        least = np.minimum(lowest - _ONE, known) + _ONE
+        return least.astype(np.float64), np.maximum(highest, np.maximum.reduce(anchors, axis=1)).astype(np.float64)
 
-    def _accept_all(self, groups: Array, starts: Array, price: Array, bid: Array | None, ask: Array | None) -> None:
+    def _accept_all(self, inst: Array, price: Array, bid: Array | None, ask: Array | None) -> None:
         if bid is None or ask is None:
-            ends = np.append(starts[1:], len(price)) - 1
-            self.anchor[groups, TRADE_LANE] = price[ends]
-            self.run[groups, TRADE_LANE] = 0
+            self.anchor[inst, TRADE_LANE] = price
+            self.run[inst, TRADE_LANE] = 0
             return
-        rows = np.arange(len(price))
-        both = (bid != ABSENT) & (ask != ABSENT)
-        quote = (bid != ABSENT) | (ask != ABSENT)
-        mid = np.where(both, (bid + ask) // 2, np.maximum(bid, ask))
-        for lane, values, mask in ((TRADE_LANE, price, price != ABSENT), (QUOTE_LANE, mid, both)):
-            last = np.maximum.reduceat(np.where(mask, rows, -1), starts)
-            self.anchor[groups[last >= 0], lane] = values[last[last >= 0]]
-        seen_trade = np.logical_or.reduceat(price != ABSENT, starts)
-        seen_quote = np.logical_or.reduceat(quote, starts)
-        self.run[groups[seen_trade], TRADE_LANE] = 0
-        self.run[groups[seen_quote], QUOTE_LANE] = 0
+        has_bid, has_ask = bid != ABSENT, ask != ABSENT
+        trades, quotes, both = (
+            np.flatnonzero(mask) for mask in (price != ABSENT, has_bid | has_ask, has_bid & has_ask)
+        )
+        # Of several rows of one instrument the last one stays.
+        self.anchor[inst[trades], TRADE_LANE] = price[trades]
+        self.anchor[inst[both], QUOTE_LANE] = (bid[both] + ask[both]) // 2
+        self.run[inst[trades], TRADE_LANE] = 0
+        self.run[inst[quotes], QUOTE_LANE] = 0
 
     def _judge(self, inst: int, sides: list[int]) -> bool:
         lane = TRADE_LANE if sides[0] != ABSENT else QUOTE_LANE
@@ -106,3 +105,6 @@ class JumpGuard:
         else:
             self.run[inst, lane], self.run_price[inst, lane] = 1, value
         return False
+
+
+_ONE = np.uint64(1)

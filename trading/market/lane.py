@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from trading.market.barbook import REVISION, BarBook
-from trading.market.batches import ABSENT, MAX_ROWS, QUOTE, TRADE, Array, RawBatch
-from trading.market.conflate import ASK, BID, LAST, PriceBoard
+from trading.market.batches import ABSENT, MAX_ROWS, TRADE, Array, RawBatch
+from trading.market.conflate import PriceBoard
 from trading.market.dedup import DedupWindow
 from trading.market.feedclock import FeedClock
 from trading.market.flags import CROSS, GAP, LATE, STALE, SUSPICIOUS
@@ -92,7 +92,7 @@ class Lane:
         judged = Judged(codes, rows, duplicates, checked, session)
         if len(order):
             judged.flags = self._flags(frame, checked)
-            self._fold(frame, judged, order, starts)
+            self._fold(frame, judged, order)
         return judged
 
     def _move_window(self) -> bool:
@@ -163,22 +163,18 @@ class Lane:
             flags[ts < closed] |= LATE
         return flags
 
-    def _fold(self, frame: RawBatch, judged: Judged, order: Array, starts: Array) -> None:
+    def _fold(self, frame: RawBatch, judged: Judged, order: Array) -> None:
         checked, session, flags = judged.checked, judged.session, judged.flags
         assert checked is not None
         assert session is not None
         assert flags is not None
-        trades, trade_starts = order, starts
+        columns = [checked.inst, frame.ts_ns, checked.price]
         if checked.quotes:
-            kind = frame.kind[order]
-            quotes = order[kind == QUOTE]
-            trades = order[kind == TRADE]
-            trade_starts = _starts(checked.inst[trades])
-            if len(quotes):
-                inst, ts = checked.inst[quotes], frame.ts_ns[quotes]
-                quote_starts = _starts(inst)
-                self.board.update(BID, inst, quote_starts, ts, checked.bid[quotes])
-                self.board.update(ASK, inst, quote_starts, ts, checked.ask[quotes])
+            columns += (checked.bid, checked.ask)
+        if len(judged.rows) != len(frame):
+            columns = [column[judged.rows] for column in columns]
+        self.board.update(*columns[:3], *(columns[3:] or (None, None)))
+        trades = order[frame.kind[order] == TRADE] if checked.quotes else order
         if len(trades):
             folded = Trades(
                 checked.inst[trades],
@@ -189,7 +185,6 @@ class Lane:
                 checked.qty[trades],
                 flags[trades],
             )
-            self.board.update(LAST, folded.inst, trade_starts, folded.ts, folded.price)
             self.book.add(folded)
 
 

@@ -7,7 +7,8 @@ from hypothesis.extra import numpy as arrays
 
 from tests.trading.market.frames import OPEN, frame, quote, trade
 from trading.codec import MAX_MESSAGE_BYTES, CodecError
-from trading.market.batches import ABSENT, MAX_ROWS, RawBatch, TickBatch, encode_ipc
+from trading.market.batches import ABSENT, MAX_ROWS, RawBatch, TickBatch
+from trading.market.ipc import encode_ipc
 from trading.messages import Source
 
 TRADES = frame([trade(OPEN, 10, id=1), trade(OPEN, 11, symbol="BBB")], 0)

@@ -1,4 +1,6 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trading.instruments import Instrument
 from trading.market.batches import ABSENT
@@ -9,8 +11,21 @@ ITEMS = (Instrument(symbol="A", venue="V"), Instrument(symbol="B", venue="V", pr
 
 def put(board: PriceBoard, which: int, *rows: tuple[int, int, int]) -> None:
     inst, ts, value = (np.array([row[at] for row in rows], np.int64) for at in range(3))
-    starts = np.flatnonzero(np.concatenate(([True], inst[1:] != inst[:-1])))
-    board.update(which, inst, starts, ts, value)
+    columns = [np.full(len(rows), ABSENT) for _ in range(3)]
+    columns[which] = value
+    board.update(inst, ts, *(columns if which != LAST else (value, None, None)))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), *[st.integers(1, 99) | st.just(ABSENT)] * 3), max_size=30)
+)
+def test_a_frame_is_taken_as_its_ticks_one_by_one(rows: list[tuple[int, ...]]) -> None:
+    together, alone = PriceBoard(3), PriceBoard(3)
+    for board, parts in ((together, [rows] if rows else []), (alone, [[row] for row in rows])):
+        for part in parts:
+            board.update(*(np.array(column, np.int64) for column in zip(*part, strict=True)))
+    for name in ("value", "ts", "changed"):
+        assert np.array_equal(getattr(together, name), getattr(alone, name))
 
 
 def test_the_newest_by_time_wins_and_the_last_of_equals() -> None:

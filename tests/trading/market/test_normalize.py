@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from tests.trading.market.frames import DAY, MINUTE, NAN, NS, OPEN, TABLE, Desk, Row, frame, quote, trade
 from trading.codec import CodecError
-from trading.market.batches import ABSENT, MAX_ROWS, QUOTE, BarBatch, TickBatch, encode_ipc
+from trading.market.batches import ABSENT, MAX_ROWS, QUOTE, BarBatch, TickBatch
 from trading.market.flags import CROSS, GAP, LATE, STALE, SUSPICIOUS
+from trading.market.ipc import encode_ipc
 from trading.market.normalize import Normalizer
 from trading.market.policy import MarketPolicy
 from trading.messages import Source
