@@ -9,7 +9,7 @@ import dagster as dg
 
 from trading.schemas import TABLES, Table, Topic
 
-OWNER = "team:market-data"
+OWNER, ORDERS_OWNER = "team:market-data", "team:trading"
 STREAMS, LAKE = "streams", "lake"
 POOL = "lake_write"
 FIRST_DAY = "1998-01-01"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration.catalog import LAKE, OWNER, by_layer, table_key, table_metadata, topic_key
+from orchestration.catalog import LAKE, ORDERS_OWNER, OWNER, by_layer, table_key, table_metadata, topic_key
 from trading.schemas import (
     BARS,
     BARS_V1,
@@ -32,7 +32,7 @@ def _spec(table: Table) -> dg.AssetSpec:
         deps=[topic_key(_CAUSES[table.name])],
         group_name=LAKE,
         description=table.description,
-        owners=[OWNER],
+        owners=[ORDERS_OWNER if table.name in _ORDERS else OWNER],
         kinds={"deltalake"},
         tags={"stage": LAKE, "layer": table.layer},
         metadata=table_metadata(table),

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.catalog import OWNER, STREAMS, feed_key, topic_key
+from orchestration.catalog import ORDERS_OWNER, OWNER, STREAMS, feed_key, topic_key
 from trading.schemas import BARS, DEADLETTER, ORDERS_COMMANDS, ORDERS_JOURNAL, PRICES, TICKS, TICKS_RAW, Topic
 
 _ABOUT = {
@@ -16,13 +16,13 @@ _ABOUT = {
 }
 
 
-def _topic(topic: Topic, cause: dg.AssetKey) -> dg.AssetSpec:
+def _topic(topic: Topic, cause: dg.AssetKey, owner: str = OWNER) -> dg.AssetSpec:
     return dg.AssetSpec(
         topic_key(topic),
         deps=[cause],
         group_name=STREAMS,
         description=_ABOUT[topic.name],
-        owners=[OWNER],
+        owners=[owner],
         kinds={"kafka"},
         tags={"stage": STREAMS, "schema": topic.schema.replace("/", "_v")},
         metadata={
@@ -47,5 +47,8 @@ def topics() -> dg.Definitions:
         tags={"stage": STREAMS},
     )
     derived = [_topic(topic, topic_key(TICKS_RAW)) for topic in (TICKS, BARS, PRICES, DEADLETTER)]
-    orders = [_topic(ORDERS_COMMANDS, topic_key(BARS)), _topic(ORDERS_JOURNAL, topic_key(ORDERS_COMMANDS))]
+    orders = [
+        _topic(ORDERS_COMMANDS, topic_key(BARS), ORDERS_OWNER),
+        _topic(ORDERS_JOURNAL, topic_key(ORDERS_COMMANDS), ORDERS_OWNER),
+    ]
     return dg.Definitions(assets=[feed, _topic(TICKS_RAW, feed_key()), *derived, *orders])
