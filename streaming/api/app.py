@@ -10,6 +10,7 @@ from starlette.responses import Response
 from streaming.api import account, activities, configuration, controls, evidence, orders, positions, what_if
 from streaming.api.dispatch import Dispatch
 from streaming.api.errors import ApiError
+from streaming.api.forward import Forwarder
 from streaming.api.history import History
 from streaming.api.keys import KeyRing
 from streaming.api.limiter import Limiter
@@ -67,6 +68,7 @@ def create_app(
         limiter=Limiter(settings.key_rate, settings.key_burst),
         strangers=Limiter(settings.stranger_rate, settings.stranger_burst),
         ids=request_ids(),
+        forward=Forwarder(),
     )
     dispatch = Dispatch()
     app = OrderApp(

@@ -19,11 +19,12 @@ from starlette.responses import Response
 
 from streaming.api import body as bodies
 from streaming.api.errors import ApiError, headers_of, of_desk, of_journal, render
+from streaming.api.forward import Forwarder, kept_id
 from streaming.api.history import History
 from streaming.api.keys import Key, KeyRing, Scope
 from streaming.api.limiter import Limiter
 from streaming.api.symbols import SymbolBook
-from streaming.owner.desk import Desk, DeskError
+from streaming.owner.desk import Desk, DeskError, NotOwner
 from streaming.settings import ApiSettings
 from streaming.transport.client import BrokerError
 
@@ -45,6 +46,7 @@ class Services:
     limiter: Limiter
     strangers: Limiter
     ids: Callable[[], str]
+    forward: Forwarder
 
 
 @dataclass(slots=True)
@@ -109,7 +111,8 @@ def endpoint(operation: Operation, services: Services) -> Callable[[Request], Aw
     whole = _whole_numbers(operation.query)
 
     async def serve(request: Request) -> Response:
-        id_ = services.ids()
+        id_ = kept_id(request.headers) or services.ids()
+        raw = b""
         try:
             key = authenticate(request.headers, services)
             _authorise(key, operation)
@@ -119,13 +122,16 @@ def endpoint(operation: Operation, services: Services) -> Callable[[Request], Aw
             query = _query(request, operation.query, whole)
             body = None
             if decoder is not None:
-                body = bodies.decode(await bodies.read(request, services.settings.body_bytes), decoder)
+                raw = await bodies.read(request, services.settings.body_bytes)
+                body = bodies.decode(raw, decoder)
             answer = await operation.handler(Call(services, key, id_, request.path_params, query, body))
             return _respond(operation, answer, id_)
         except ApiError as error:
             return fail(error, id_, alpaca=operation.alpaca)
         except DeskError as error:
-            return fail(of_desk(error), id_, alpaca=operation.alpaca)
+            elsewhere = error.url if isinstance(error, NotOwner) else None
+            answer = await services.forward.ask(elsewhere, request, raw, id_)
+            return answer or fail(of_desk(error), id_, alpaca=operation.alpaca)
         except (BrokerError, sqlite3.OperationalError) as error:
             # The journal or the read model cannot be reached now; what was decided stands.
             _log.warning("request_unanswered", request_id=id_, path=operation.path, reason=str(error))
