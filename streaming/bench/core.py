@@ -40,6 +40,7 @@ ORDERS = 100_000
 EDGE = 10_000
 ROUNDS = 3
 PEER_ORDERS = 10_000
+SNAPSHOT_EACH = 500
 PEER_TIMEOUT_S = 600
 PEER_RATIO = 10.0
 FLAT = 1.1
@@ -144,6 +145,9 @@ def run(orders: int, *, journal: bool) -> dict[str, Any]:
         apply(c.CancelOrder(account="a0", ts_ns=ts_ns, order=order))
         apply(c.VenueCanceled(account="a0", ts_ns=ts_ns, order=order, venue="SIM"))
         spent[n] = clock() - started
+        if n % SNAPSHOT_EACH == 0:
+            # The owner's snapshot takes what has changed.
+            state.dirty.clear()
     cpu_s = time.process_time() - cpu
     gc.set_threshold(*before)
     gc.unfreeze()

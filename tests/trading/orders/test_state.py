@@ -15,6 +15,17 @@ def test_a_row_knows_its_side_and_leaves() -> None:
     assert state.account_of(row(state)).id == "a"
 
 
+def test_orders_that_ended_are_in_the_order_of_time_however_they_come() -> None:
+    account = Account("a", "USD", 0)
+    state = desk()
+    step(state, submit())
+    order = row(state)
+    for ended_ts_ns in (5, 9, 7, 9, 1):
+        order.ended_ts_ns = ended_ts_ns
+        account.end(order)
+    assert [ended for ended, _ in account.ended] == [1, 5, 7, 9, 9]
+
+
 def test_memory_of_gone_orders_is_grouped() -> None:
     account = Account("a", "USD", 0)
     for n in range(50):
