@@ -5,7 +5,7 @@ number is missing in the journal, and its hash chain holds.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from trading.events import AnyEvent, CashMoved, OrderAccepted, OrderFilled, Orde
 from trading.orders.journal import JournalError, read_record, verify
 from trading.orders.transitions import TERMINAL
 
+BATCH_ROWS = 10_000
 ACKNOWLEDGES = frozenset({"new", "held", "partially_filled", "filled", "canceled", "expired", "replaced"})
 
 
@@ -79,15 +80,9 @@ class Books:
 
 def until(table: pa.Table, ends: Mapping[int, int]) -> pa.Table:
     """Return the rows that come from offsets below the end of their partition, in order, so that tables compare."""
-    keep = pa.array(
-        [
-            offset < ends.get(partition, 0)
-            for partition, offset in zip(
-                table["src_partition"].to_pylist(), table["src_offset"].to_pylist(), strict=True
-            )
-        ],
-        pa.bool_(),
-    )
+    keep = pc.scalar(False)
+    for partition, end in ends.items():
+        keep |= (pc.field("src_partition") == partition) & (pc.field("src_offset") < end)
     by = [("src_partition", "ascending"), ("src_offset", "ascending"), ("src_row", "ascending")]
     return table.filter(keep).sort_by(by)
 
@@ -96,8 +91,8 @@ def audit(journal: pa.Table, fills: pa.Table, positions: pa.Table) -> dict[str, 
     """Return the findings of each table. All three hold the same offsets."""
     valid = journal.filter(pc.invert(journal["stale"]))
     books = Books()
-    for payload in valid["payload"].to_pylist():
-        books.hear(read_record(payload).events)
+    for row in _rows(valid, "payload"):
+        books.hear(read_record(row["payload"]).events)
     return {
         "journal_v1": [_sequence(valid), _chain(valid), books.intents()],
         "fills_v1": [_executions(fills, books.fills)],
@@ -105,12 +100,23 @@ def audit(journal: pa.Table, fills: pa.Table, positions: pa.Table) -> dict[str, 
     }
 
 
+def _rows(table: pa.Table, *columns: str) -> Iterator[dict[str, Any]]:
+    """Yield rows, a batch at a time: as Python values a journal takes several times its size."""
+    for batch in table.select(columns).to_batches(max_chunksize=BATCH_ROWS):
+        yield from batch.to_pylist()
+
+
+def _partitions(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    for partition in sorted(pc.unique(table["src_partition"]).to_pylist()):
+        yield partition, table.filter(pc.field("src_partition") == partition)
+
+
 def _sequence(journal: pa.Table) -> Finding:
     faults = []
-    for partition, seqs in _by_partition(journal, "seq").items():
-        for place, seq in enumerate(seqs, start=1):
-            if seq != place:
-                faults.append(f"partition {partition}: record {seq} where {place} belongs")
+    for partition, records in _partitions(journal):
+        for place, row in enumerate(_rows(records, "seq"), start=1):
+            if row["seq"] != place:
+                faults.append(f"partition {partition}: record {row['seq']} where {place} belongs")
                 break
     figures = {"records": journal.num_rows, "faults": len(faults)}
     return Finding("sequence", not faults, "; ".join(faults) or f"{journal.num_rows} records without a gap", figures)
@@ -118,9 +124,9 @@ def _sequence(journal: pa.Table) -> Finding:
 
 def _chain(journal: pa.Table) -> Finding:
     faults = []
-    for partition, payloads in _by_partition(journal, "payload").items():
+    for partition, records in _partitions(journal):
         try:
-            verify(payloads)
+            verify(row["payload"] for row in _rows(records, "payload"))
         except JournalError as error:
             faults.append(f"partition {partition}: {error.code}: {error}")
     message = "; ".join(faults) or "every record continues the one before, and matches its hash"
@@ -128,8 +134,8 @@ def _chain(journal: pa.Table) -> Finding:
 
 
 def _executions(fills: pa.Table, in_journal: int) -> Finding:
-    keys = {(row["account"], row["venue"], row["trade_id"]) for row in fills.to_pylist()}
-    repeats = fills.num_rows - len(keys)
+    key = ["account", "venue", "trade_id"]
+    repeats = fills.num_rows - fills.group_by(key).aggregate([]).num_rows
     message = f"{fills.num_rows} rows, {in_journal} in the journal, {repeats} repeat (account, venue, trade_id)"
     figures = {"rows": fills.num_rows, "in_journal": in_journal, "repeats": repeats}
     return Finding("executions", fills.num_rows == in_journal and not repeats, message, figures)
@@ -137,17 +143,18 @@ def _executions(fills: pa.Table, in_journal: int) -> Finding:
 
 def _positions(fills: pa.Table, positions: pa.Table) -> Finding:
     summed: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in fills.to_pylist():
+    for row in _rows(fills, "account", "instrument", "side", "qty"):
         summed[row["account"], row["instrument"]] += row["qty"] if row["side"] == "buy" else -row["qty"]
-    newest = {(row["account"], row["instrument"]): row["qty"] for row in positions.to_pylist() if row["instrument"]}
+    told = _rows(positions, "account", "instrument", "qty")
+    newest = {(row["account"], row["instrument"]): row["qty"] for row in told if row["instrument"]}
     return _compared("positions", "fills", summed, newest)
 
 
 def _cash(fills: pa.Table, positions: pa.Table, cash_in: Mapping[str, int]) -> Finding:
     summed = defaultdict(int, cash_in)
-    for row in fills.to_pylist():
+    for row in _rows(fills, "account", "cost", "fee"):
         summed[row["account"]] -= row["cost"] + row["fee"]
-    newest = {row["account"]: row["cash"] for row in positions.to_pylist()}
+    newest = {row["account"]: row["cash"] for row in _rows(positions, "account", "cash")}
     return _compared("cash", "cash in - cost - fees", summed, newest)
 
 
@@ -156,10 +163,3 @@ def _compared(name: str, what: str, wanted: Mapping[Any, int], found: Mapping[An
     shown = "".join(f"; {key}: {what} {wanted.get(key)}, table {found.get(key)}" for key in wrong[:SHOWN])
     message = f"{len(wrong)} of {len({*wanted, *found})} differ from the sum of {what}{shown}"
     return Finding(name, not wrong, message, {"compared": len({*wanted, *found}), "wrong": len(wrong)})
-
-
-def _by_partition(table: pa.Table, column: str) -> dict[int, Sequence[Any]]:
-    found: defaultdict[int, list[Any]] = defaultdict(list)
-    for partition, value in zip(table["src_partition"].to_pylist(), table[column].to_pylist(), strict=True):
-        found[partition].append(value)
-    return dict(found)
