@@ -200,7 +200,8 @@ class Form:
     ) -> tuple[list[Any], list[str]] | None:
         frame, rows = self._frame, _I64.unpack_from(payload, at + self._frame.rows_at)[0]
         packed = payload[at + frame.nodes_at : at + frame.nodes_at + self._nodes.size]
-        counts = self._nodes.unpack(packed)[1::2]
+        nodes = self._nodes.unpack(packed)
+        counts = nodes[1::2]
         if not 0 < rows <= max_rows:
             return None
         nulls = sum(1 << number for number, count in enumerate(counts) if count)
@@ -208,7 +209,7 @@ class Form:
         body = at + frame.size
         if (
             any(count and number not in self._nullable_set for number, count in enumerate(counts))
-            or packed[::16] != self._nodes.pack(*([rows, 0] * len(counts)))[::16]
+            or nodes[::2] != (rows,) * len(counts)
             or payload[at : at + frame.nodes_at] != layout.before_nodes
             or payload[body - len(layout.after_nodes) : body] != layout.after_nodes
             or payload[body + layout.body :] != _END

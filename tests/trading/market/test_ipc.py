@@ -95,6 +95,18 @@ def test_a_spoiled_message_is_read_as_pyarrow_reads_it_or_left_to_it(data: st.Da
         assert same(mine, column) or np.array_equal(mine, column, equal_nan=True)
 
 
+def test_no_bit_of_a_length_may_differ() -> None:
+    payload = frame([trade(OPEN, 10, id=1), quote(OPEN, 11)], 0).encode()
+    spoiled = (bytearray(payload) for _ in range(8 * len(payload)))
+    for bit, message in enumerate(spoiled):
+        message[bit // 8] ^= 1 << bit % 8
+        try:
+            RawBatch.decode(bytes(message))
+        except CodecError:
+            continue
+        RawBatch._judge(bytes(message))
+
+
 def test_what_comes_behind_or_lacks_is_left_to_pyarrow() -> None:
     payload = frame([trade(OPEN, 10, id=1)], 0).encode()
     assert RawBatch.head(payload) is not None
