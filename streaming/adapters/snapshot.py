@@ -2,9 +2,11 @@
 
 import os
 import struct
+import threading
 import zlib
+from collections import defaultdict
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 import structlog
@@ -19,17 +21,25 @@ _log = structlog.get_logger("snapshot")
 class SnapshotFile:
     """One snapshot: a small typed header and an opaque body."""
 
+    # Who gives a partition up may still write in a thread when it comes back.
+    _locks: ClassVar[defaultdict[Path, threading.Lock]] = defaultdict(threading.Lock)
+
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = self._locks[path]
 
     def write(self, header: msgspec.Struct, body: bytes) -> None:
         """Replace the snapshot durably. Raises OSError; the old one then still stands."""
         head = msgspec.json.encode(header)
         crc = zlib.crc32(body, zlib.crc32(head))
+        with self._lock:
+            self._replace(MAGIC + _FRAME.pack(crc, len(head), len(body)) + head, body)
+
+    def _replace(self, head: bytes, body: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
         with fresh.open("wb") as file:
-            file.write(MAGIC + _FRAME.pack(crc, len(head), len(body)) + head)
+            file.write(head)
             file.write(body)
             file.flush()
             os.fsync(file.fileno())

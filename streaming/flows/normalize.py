@@ -8,7 +8,7 @@ import asyncio
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ from trading.schemas import BARS, DEADLETTER, PRICES, TICKS, TICKS_RAW
 
 ROLE = "normalize"
 IDLE_S = 0.3
-# A snapshot stops the partition for a moment; it may cost this share of the time.
+# What a snapshot costs grows with the state; it may take this share of the time.
 SNAPSHOT_SHARE = 0.02
 CHUNK_RECORDS = 16
 REWORK_RECORDS = 256
@@ -77,6 +77,7 @@ class Normalize:
         self._worked_at = self._snapshot_at = time.monotonic()
         self._snapshot_every_s = self._market.snapshot_seconds
         self._snapshot_error: dict[str, Any] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._rework = 0
 
     async def open(self) -> int | None:
@@ -104,7 +105,11 @@ class Normalize:
         return self._released
 
     async def tick(self) -> int | None:
-        """Take a snapshot when one is due, or soon after the input has become quiet."""
+        """Begin a snapshot when one is due, or soon after the input has become quiet; records go on meanwhile."""
+        if self._writing is not None:
+            if not self._writing.done():
+                return self._released
+            await self._written_out()
         now = time.monotonic()
         behind = self._released is None or self._position > self._released
         due = now - self._snapshot_at >= self._snapshot_every_s or now - self._worked_at >= IDLE_S
@@ -114,8 +119,10 @@ class Normalize:
 
     async def close(self) -> int | None:
         """Take the last snapshot."""
+        await self._written_out()
         if self._released is None or self._position > self._released:
             await self._snapshot()
+            await self._written_out()
         return self._released
 
     def stats(self) -> Mapping[str, Any]:
@@ -148,7 +155,7 @@ class Normalize:
         # Bars come after the ticks that they follow from: whoever acts on a bar finds the market that closed it.
         for bars in (False, True):
             outputs = [output for output in pending if (output[0] == BARS.name) == bars]
-            await asyncio.gather(*(self._append(output, pending[output]) for output in outputs))
+            await self._append_all({output: pending[output] for output in outputs})
         self._written |= newest
         self._worked_at = time.monotonic()
         self._observe_latency(clocks)
@@ -177,6 +184,13 @@ class Normalize:
         for price in prices:
             output = (PRICES.name, shard_of(price.instrument, self._market.shards))
             pending[output].append((price.instrument.encode(), encode(price)))
+
+    async def _append_all(self, pending: Mapping[Output, Sequence[Message]]) -> None:
+        calls = [self._append(*item) for item in pending.items()]
+        if len(calls) == 1:
+            await calls[0]
+        elif calls:
+            await asyncio.gather(*calls)
 
     async def _append(self, output: Output, messages: Sequence[Message]) -> None:
         await self._retries[output].run(partial(self._client.append, *output, messages))
@@ -212,7 +226,7 @@ class Normalize:
             return f"it belongs to broker {head.broker}"
         if head.rules != self._rules():
             return "it was made under other settings or instruments"
-        ends = {f"{t}/{n}": await self._client.end_offset(t, n) for t, n in self._outputs}
+        ends = await self._ends()
         if any(head.ends.get(name, 0) > end for name, end in ends.items()):
             return "an output topic ends before it"
         if begin > head.position:
@@ -237,8 +251,8 @@ class Normalize:
             await self.process(records)
 
     async def _snapshot(self) -> None:
-        """Write the state as of now; the input below it may then be let go."""
-        ends = {f"{t}/{n}": await self._client.end_offset(t, n) for t, n in self._outputs}
+        """Begin to write the state as of now; once it is written, the input below it may be let go."""
+        ends = await self._ends()
         head = SnapshotHead(
             broker=self._broker,
             rules=self._rules(),
@@ -248,11 +262,23 @@ class Normalize:
             written={f"{t}/{n}": offset for (t, n), offset in self._written.items()},
         )
         started = time.monotonic()
-        body = self._normalizer.snapshot()
-        cost_s = time.monotonic() - started
-        self._snapshot_every_s = max(self._market.snapshot_seconds, cost_s / SNAPSHOT_SHARE)
+        body = self._normalizer.capture()
+        self._snapshot_at = time.monotonic()
+        stopped_s = self._snapshot_at - started
+        self._writing = asyncio.create_task(self._write(head, body, stopped_s), name=f"{ROLE}-snapshot")
+
+    async def _ends(self) -> dict[str, int]:
+        ends = await asyncio.gather(*(self._client.end_offset(*output) for output in self._outputs))
+        return {f"{t}/{n}": end for (t, n), end in zip(self._outputs, ends, strict=True)}
+
+    async def _written_out(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def _write(self, head: SnapshotHead, body: Callable[[], bytes], stopped_s: float) -> None:
         try:
-            await asyncio.to_thread(self._file.write, head, body)
+            made_s = await asyncio.to_thread(self._make, head, body)
         except OSError as error:
             code = {
                 "code": "SNAPSHOT_FAILED",
@@ -265,7 +291,14 @@ class Normalize:
         else:
             self._snapshot_error = None
             self._released = head.position
-        self._snapshot_at = time.monotonic()
+            self._snapshot_every_s = max(self._market.snapshot_seconds, (stopped_s + made_s) / SNAPSHOT_SHARE)
+
+    def _make(self, head: SnapshotHead, body: Callable[[], bytes]) -> float:
+        started = time.monotonic()
+        made = body()
+        cost_s = time.monotonic() - started
+        self._file.write(head, made)
+        return cost_s
 
     def _rules(self) -> str:
         """Return what the state depends on besides the messages."""

@@ -43,9 +43,12 @@ class IdSet:
 
     def dump(self) -> tuple[Array, Array, Array]:
         """Return the used words as (owner, page, bits), in order of (owner, page)."""
+        return in_order(*self.copy())
+
+    def copy(self) -> tuple[Array, Array, Array]:
+        """Return the used words as (owner, page, bits), in any order: a small part of what `dump` takes."""
         used = np.flatnonzero(self._owner != EMPTY)
-        order = used[np.lexsort((self._page[used], self._owner[used]))]
-        return self._owner[order], self._page[order], self._bits[order]
+        return self._owner[used], self._page[used], self._bits[used]
 
     def load(self, owner: Array, page: Array, bits: Array) -> None:
         """Put the words of a `dump` into an empty set."""
@@ -56,7 +59,7 @@ class IdSet:
         slots = len(self._owner)
         while SLOTS_PER_WORD * (self.words + more) > slots:
             slots *= 2
-        owner, page, bits = self.dump()
+        owner, page, bits = self.copy()
         self._allocate(slots)
         self.words = 0
         if len(owner):
@@ -83,6 +86,12 @@ class IdSet:
             owner, page = owner[lost], page[lost]
             where = (where[lost] + 1) & mask
             slots[rows] = where
+
+
+def in_order(owner: Array, page: Array, bits: Array) -> tuple[Array, Array, Array]:
+    """Return words in order of (owner, page)."""
+    order = np.lexsort((page, owner))
+    return owner[order], page[order], bits[order]
 
 
 def _hash(owner: Array, page: Array) -> Array:

@@ -4,7 +4,8 @@ Equal states give equal bytes. Instruments are named in it, so a snapshot still 
 removed; an instrument whose scale has changed is refused, because its amounts would mean something else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,11 +14,12 @@ import numpy as np
 from trading.codec import CodecError
 from trading.market.barbook import INST, WIDTH
 from trading.market.batches import Array
-from trading.market.dedup import IdSet
+from trading.market.dedup import IdSet, in_order
 from trading.market.lane import Lane
 from trading.market.totals import Totals
 
 VERSION = "normalizer/1"
+_Columns = tuple[Array, Array, Array]
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -56,10 +58,25 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     lanes: dict[str, LaneState]
 
 
-def pack(lanes: Mapping[str, Lane], totals: Totals) -> bytes:
-    """Return the state of the lanes as bytes."""
-    used = {venue: _pack_lane(lane) for venue, lane in sorted(lanes.items()) if lane.clock.clock_ns}
-    return msgspec.msgpack.encode(State(schema=VERSION, totals=totals, lanes=used))
+def capture(lanes: Mapping[str, Lane], totals: Totals) -> Callable[[], bytes]:
+    """Copy the state of the lanes; return what makes the bytes of it, in any thread, while the lanes go on."""
+    used = {venue: lane for venue, lane in sorted(lanes.items()) if lane.clock.clock_ns}
+    words = {
+        venue: [(date, held.copy()) for date, held in sorted(lane.dedup.sessions.items())]
+        for venue, lane in used.items()
+    }
+    return partial(_pack, totals, {venue: _pack_lane(lane) for venue, lane in used.items()}, words)
+
+
+def _pack(totals: Totals, lanes: dict[str, LaneState], words: dict[str, list[tuple[int, _Columns]]]) -> bytes:
+    """Put the ids in order, which takes longer than all the rest."""
+    whole = {
+        venue: msgspec.structs.replace(
+            lane, sessions=[Words(date, *(c.tobytes() for c in in_order(*columns))) for date, columns in words[venue]]
+        )
+        for venue, lane in lanes.items()
+    }
+    return msgspec.msgpack.encode(State(schema=VERSION, totals=totals, lanes=whole))
 
 
 def unpack(payload: bytes, lanes: Mapping[str, Lane]) -> Totals:
@@ -91,10 +108,7 @@ def _pack_lane(lane: Lane) -> LaneState:
         leap_ns=clock.leap_ns,
         last_seq=sorted(clock.last_seq.items()),
         gap_pending=sorted(clock.gap_pending),
-        sessions=[
-            Words(date, *(column.tobytes() for column in words.dump()))
-            for date, words in sorted(lane.dedup.sessions.items())
-        ],
+        sessions=[],
         oldest=lane.oldest.tobytes(),
         guard=(lane.guard.anchor.tobytes(), lane.guard.run.tobytes(), lane.guard.run_price.tobytes()),
         board=(

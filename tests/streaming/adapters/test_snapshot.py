@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,15 @@ def test_a_header_of_another_version_is_none(tmp_path: Path) -> None:
     file = SnapshotFile(tmp_path / "a.snap")
     file.write(Head(1), b"body")
     assert file.read(OtherHead) is None
+
+
+def test_writers_of_one_path_take_turns(tmp_path: Path) -> None:
+    bodies = [bytes([n]) * 2_000_000 for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda body: SnapshotFile(tmp_path / "a.snap").write(Head(body[0]), body), bodies))
+    found = SnapshotFile(tmp_path / "a.snap").read(Head)
+    assert found is not None
+    assert found[1] == bodies[found[0].position]
 
 
 def test_a_failed_write_leaves_the_old_one(tmp_path: Path) -> None:

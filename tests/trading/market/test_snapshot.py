@@ -53,6 +53,13 @@ def test_bytes_that_are_no_snapshot_are_refused() -> None:
         assert caught.value.code == code
 
 
+def test_what_is_captured_does_not_change_with_the_messages_that_follow() -> None:
+    one, other = desk(), desk()
+    captured = one.normalizer.capture()
+    one.send(trade(OPEN + 3, 30, id=9), quote(OPEN + 4, 9.8), clock=OPEN + 3 * MINUTE)
+    assert captured() == other.normalizer.snapshot() != one.normalizer.snapshot()
+
+
 def test_equal_states_give_equal_bytes_however_they_came_about() -> None:
     one, other = Desk(), Desk()
     rows = [trade(OPEN + n, 10, id=n * 977 % 500, symbol="AAA" if n % 2 else "BBB") for n in range(200)]
