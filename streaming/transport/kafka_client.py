@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError, Record, TopicSpec
+from streaming.transport.kafka_requests import overlap
 from streaming.transport.kafka_writer import Messages, PartitionWriter, broker_error
 from streaming.transport.topics import check_same_partitions
 
@@ -50,6 +51,7 @@ class KafkaClient:
             max_request_size=MAX_MESSAGE_BYTES + OVERHEAD_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
+        overlap(producer)
         offsets = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
         try:
