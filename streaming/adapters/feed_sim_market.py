@@ -51,6 +51,7 @@ class SimMarket:
         self._amplitude = VOLATILITY * np.sqrt(knots)
         lanes = np.arange(count * OCTAVES, dtype=np.uint64).reshape(count, OCTAVES)
         self._lanes = _hash(_hash(lanes) + np.uint64(seed))
+        self._last = 0.0, self.mids(0.0)
 
     def mids(self, elapsed_s: float) -> Array:
         """Return the mid price of every symbol at a moment of the exchange's life."""
@@ -62,13 +63,19 @@ class SimMarket:
         drift = ((left * (1 - part) + right * part) * self._amplitude).sum(axis=1)
         return np.asarray(self._start * np.exp(drift * np.sqrt(12.0)))
 
+    def _mids_once(self, elapsed_s: float) -> Array:
+        """Return the mids, those of the last moment as they are: a frame begins where the one before has ended."""
+        if elapsed_s != self._last[0]:
+            self._last = elapsed_s, self.mids(elapsed_s)
+        return self._last[1]
+
     def batch(self, seq: int, ts_ns: Array, span_s: tuple[float, float], feed: str) -> RawBatch:
         """Return the rows of frame `seq` at the given times; `span_s` is where it lies in the exchange's life."""
         rows = len(ts_ns)
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, seq])))
         code = np.searchsorted(self._cumulative, rng.random(rows), side="right").clip(max=len(self.symbols) - 1)
         trade = rng.random(rows) < TRADE_SHARE
-        begin, end = self.mids(span_s[0])[code], self.mids(span_s[1])[code]
+        begin, end = self._mids_once(span_s[0])[code], self._mids_once(span_s[1])[code]
         mid = begin + (end - begin) * (np.arange(rows) + 0.5) / max(rows, 1)
         unit = self._unit[code]
         bid = np.floor(mid * (1 - SPREAD_SHARE / 2) * unit)

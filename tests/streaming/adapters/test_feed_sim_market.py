@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from streaming.adapters.feed_sim_market import IDS_PER_FRAME, SimMarket
 from trading.instruments import CATALOGUE
@@ -41,3 +42,24 @@ def test_no_two_frames_share_a_trade_id() -> None:
 
 def test_a_seed_is_another_market() -> None:
     assert (SimMarket(SIM, 7).mids(50.0) != SimMarket(SIM, 8).mids(50.0)).all()
+
+
+def test_a_frame_is_the_same_whichever_came_before() -> None:
+    market, spans = SimMarket(SIM, 7), [(0.0, 0.1), (0.1, 0.2), (5.0, 5.1), (0.1, 0.2), (0.2, 0.1)]
+    for seq, span in enumerate(spans):
+        fresh = SimMarket(SIM, 7).batch(seq, TIMES, span, "sim")
+        assert market.batch(seq, TIMES, span, "sim").encode() == fresh.encode()
+
+
+def test_the_prices_of_a_moment_are_computed_once_for_frames_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    market, asked = SimMarket(SIM, 7), list[float]()
+    mids = SimMarket.mids
+
+    def counted(self: SimMarket, elapsed_s: float) -> Array:
+        asked.append(elapsed_s)
+        return mids(self, elapsed_s)
+
+    monkeypatch.setattr(SimMarket, "mids", counted)
+    for seq in range(4):
+        market.batch(seq, TIMES, (seq * 0.1, (seq + 1) * 0.1), "sim")
+    assert asked == [0.1, 0.2, 3 * 0.1, 0.4]
