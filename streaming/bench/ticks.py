@@ -2,6 +2,7 @@
 
 Open loop: every tick has a planned time, whatever the path does, and its latency runs from there to the moment when
 the broker has acknowledged the last message derived from its frame. All roles share one process, as `trade up` does.
+Counting begins behind a warm-up, which begins when the normaliser has read again what the broker held before the run.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,10 @@ from streaming.transport.client import BrokerClient, Record, TopicSpec
 from streaming.transport.connect import connect
 from streaming.worker import GC_THRESHOLD
 from trading.market.batches import Array, BarBatch, TickBatch
-from trading.schemas import BARS, TICKS
+from trading.schemas import BARS, TICKS, TICKS_RAW
 
 WARM_UP_S = 2.0
+FRAMES_ON_THE_WAY = 16
 # Half of it is in the median; below 3 ms the frames cost more than they save.
 LINGER_MS = 3.0
 P50_BAR_MS, P99_BAR_MS = 5.0, 20.0
@@ -41,7 +43,10 @@ _BATCHES: dict[str, type[TickBatch | BarBatch]] = {TICKS.name: TickBatch, BARS.n
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. Latencies are over all ticks after the warm-up; `behind` counts ticks that never came out."""
+    """One run. Latencies are over all ticks after the warm-up; `behind` counts ticks that never came out.
+
+    `ready_s` is how long the roles took to start and to come to the end of the topic.
+    """
 
     broker: str
     sinks: bool
@@ -52,6 +57,8 @@ class Run:
     p99_ms: float
     max_ms: float
     behind: int
+    ready_s: float
+    warm_up_s: float
 
 
 class Probe:
@@ -60,6 +67,7 @@ class Probe:
     def __init__(self, client: BrokerClient) -> None:
         self._client = client
         self.acked: list[tuple[str, int, bytes]] = []
+        self.raw_end = 0
 
     async def start(self) -> None:
         """Connect."""
@@ -79,6 +87,8 @@ class Probe:
         if topic in _BATCHES:
             now_ns = time.time_ns()
             self.acked.extend((topic, now_ns, payload or b"") for _, payload in messages)
+        elif topic == TICKS_RAW.name:
+            self.raw_end = first + len(messages)
         return first
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Record]:
@@ -121,17 +131,29 @@ async def measure(settings: Settings, seconds: float, *, sinks: bool) -> Run:
         gc.freeze()
         # As a worker does it.
         gc.set_threshold(*GC_THRESHOLD)
+        started = time.monotonic()
+        await platform.watch(lambda: _caught_up(platform, probes[0]))
         begin = time.monotonic()
+        counted_ns = time.time_ns() + int(WARM_UP_S * 1e9)
         await platform.watch(lambda: time.monotonic() - begin >= WARM_UP_S + seconds)
         await platform.drain()
     finally:
         await platform.stop()
         gc.unfreeze()
         gc.set_threshold(*thresholds)
-    return _summary(settings, probes[0], int(sources[0].stats()["ticks"]), sinks)
+    run = _summary(settings, probes[0], int(sources[0].stats()["ticks"]), counted_ns)
+    return replace(run, sinks=sinks, ready_s=round(begin - started, 1))
 
 
-def _summary(settings: Settings, probe: Probe, sent: int, sinks: bool) -> Run:
+def _caught_up(platform: Platform, probe: Probe) -> bool:
+    """Tell whether the roles are ready and the normaliser is at the end of the topic but for what is on its way."""
+    if platform.board.state != "ready":
+        return False
+    position = max(int(stats["position"]) for stats in platform.board.flows()["normalize"].values())
+    return position >= probe.raw_end - FRAMES_ON_THE_WAY > 0
+
+
+def _summary(settings: Settings, probe: Probe, sent: int, counted_ns: int) -> Run:
     done: dict[str, int] = {}
     ticks: list[tuple[str, Array]] = []
     for topic, now_ns, payload in probe.acked:
@@ -142,12 +164,12 @@ def _summary(settings: Settings, probe: Probe, sent: int, sinks: bool) -> Run:
             ticks.append((source, batch.ts_ns))
     planned = np.concatenate([ts for _, ts in ticks])
     latency_ms = np.concatenate([done[source] - ts for source, ts in ticks]) / 1e6
-    kept = planned >= planned.min() + WARM_UP_S * 1e9
+    kept = planned >= counted_ns
     span_s = (planned[kept].max() - planned[kept].min()) / 1e9
     p50_ms, p99_ms = np.percentile(latency_ms[kept], [50, 99])
     return Run(
         broker=settings.broker_url.partition(":")[0],
-        sinks=sinks,
+        sinks=False,
         rate=settings.feed.rate,
         ticks=int(kept.sum()),
         ticks_per_s=round(float(kept.sum() / span_s)),
@@ -155,6 +177,8 @@ def _summary(settings: Settings, probe: Probe, sent: int, sinks: bool) -> Run:
         p99_ms=round(float(p99_ms), 3),
         max_ms=round(float(latency_ms[kept].max()), 3),
         behind=sent - len(planned),
+        ready_s=0.0,
+        warm_up_s=WARM_UP_S,
     )
 
 
@@ -217,7 +241,7 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
         print(
             f"{run['broker']:5} sinks {'on ' if run['sinks'] else 'off'} {run['ticks_per_s']:>9,}/s  "
             f"P50 {run['p50_ms']:7.2f} ms  P99 {run['p99_ms']:7.2f} ms  max {run['max_ms']:8.2f} ms  "
-            f"missing {run['behind']}"
+            f"missing {run['behind']}  (ready in {run['ready_s']:.1f} s, warm-up {run['warm_up_s']:.1f} s, not counted)"
         )
     for median in result["medians"]:
         word = "holds" if median["held"] else "MISSES"
