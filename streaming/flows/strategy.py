@@ -1,8 +1,8 @@
 """Role `strategy`: runs one strategy in one account. The owner of the account's journal partition runs it, alone.
 
-Position and open orders are a fold of the journal, indicators come from the bars that the topic still holds. An order
-id is a pure function of the bar, so the newest bar, which is worked again after a crash, does not order twice; older
-bars only warm up.
+Position and open orders are a fold of the journal, which begins at a mark if there is one; indicators come from the
+bars that the topic still holds. An order id is a pure function of the bar, so the newest bar, which is worked again
+after a crash, does not order twice; older bars only warm up.
 """
 
 import asyncio
@@ -16,14 +16,13 @@ from streaming.flow import Flow, FlowContext
 from streaming.gateway.reporter import Reporter
 from streaming.owner.clock import clock_of
 from streaming.owner.desk import partition_of
-from streaming.owner.recovery import JournalReader
 from streaming.settings import ConfigError
+from streaming.strategy_ledger import StrategyLedger
 from streaming.transport.client import BrokerError, Record
 from streaming.transport.follow import Follower, follow
 from trading.codec import CodecError
 from trading.market.batches import BarBatch, TickBatch
 from trading.market.intervals import NAMES, SECONDS
-from trading.orders.journal import Record as JournalRecord
 from trading.schemas import BARS, ORDERS_JOURNAL, TICKS
 from trading.strategies.catalog import StrategyError, make_strategy
 from trading.strategies.context import ClientCommand, Context
@@ -63,14 +62,13 @@ class StrategyLane:
         self._runs = partition_of(chosen.account, settings.orders.partitions) == partition
         self._clock = clock_of(settings.feed)
         self._interval_s = SECONDS[NAMES.index(chosen.interval)]
-        self._account = chosen.account.encode()
         self._runner = Runner(
             make_strategy(chosen.name, chosen.parameters),
             chosen.id or chosen.name,
             chosen.account,
             settings.instrument_table(),
         )
-        self._reader = JournalReader()
+        self._ledger = StrategyLedger(context, partition, self._runner.context, self._refuse)
         self._reporter = Reporter(context.client, settings.orders.partitions)
         self._seen: dict[tuple[int, int], int] = {}
         self._pump: asyncio.Task[None] | None = None
@@ -82,10 +80,7 @@ class StrategyLane:
         end = await client.end_offset(ORDERS_JOURNAL.name, self._number)
         if not self._runs:
             return end
-        begin = await client.begin_offset(ORDERS_JOURNAL.name, self._number)
-        async for message in client.read(ORDERS_JOURNAL.name, self._number, begin, end):
-            for event in record.events if (record := self._take(message)) is not None else ():
-                self._runner.context.apply(event)
+        self._runner.context.recall(await self._ledger.fold_to(end))
         self._reporter.start()
         await self._say(self._runner.start(self._clock.now_ns()))
         starts, newest = await self._warm_up()
@@ -100,9 +95,11 @@ class StrategyLane:
     async def process(self, records: Sequence[Record]) -> int | None:
         """Tell the strategy what became of its orders."""
         for message in records if self._runs else ():
-            record = self._take(message)
+            record = self._ledger.take(message)
             if record is not None:
                 await self._say(self._runner.events(record.events))
+        if self._runs:
+            await self._ledger.keep()
         return records[-1].offset + 1
 
     async def tick(self) -> int | None:
@@ -208,18 +205,6 @@ class StrategyLane:
         if batch.src.offset > self._seen.get(source, -1):
             self._seen[source] = batch.src.offset
             yield from bars_in(batch, self._interval_s)
-
-    def _take(self, message: Record) -> JournalRecord | None:
-        payload = message.value or b""
-        # Fences must be seen, records of other accounts need not be read.
-        if self._account not in payload and b'"cause":"fence:' not in payload:
-            return None
-        try:
-            record = self._reader.take(message)
-        except CodecError as error:
-            self._refuse(message, error)
-            return None
-        return record
 
     def _refuse(self, message: Record, error: CodecError) -> None:
         self._counts["refused"] += 1

@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("streaming.bench",),
     ("streaming.worker",),
     ("streaming.platform", "streaming.flows"),
-    ("streaming.api", "streaming.app", "streaming.gateway", "streaming.journal_sink"),
+    ("streaming.api", "streaming.app", "streaming.gateway", "streaming.journal_sink", "streaming.strategy_ledger"),
     ("streaming.journal_mark", "streaming.journal_rows", "streaming.several"),
     ("streaming.owner",),
     ("streaming.guard",),

@@ -7,6 +7,8 @@ asked for, so a strategy that looks at it does not order twice while an answer i
 from collections import OrderedDict
 from typing import Protocol
 
+import msgspec
+
 from trading.amounts import to_text
 from trading.commands import CancelOrder, OrderType, SubmitOrder, TimeInForce
 from trading.events import AnyEvent, OrderAccepted, OrderFilled, OrderMoved, OrderRefused
@@ -57,6 +59,18 @@ class Filled:
     def key(self) -> str:
         """Return what names the execution."""
         return f"fill/{self.event.venue}/{self.event.trade_id}"
+
+
+class _Memory(msgspec.Struct, frozen=True):
+    """What a context keeps of the journal."""
+
+    positions: dict[str, int]
+    net: dict[str, int]
+    open: dict[str, tuple[str, int]]
+    ended: list[tuple[str, str]]
+
+
+_memories = msgspec.json.Decoder(_Memory)
 
 
 class Context:
@@ -142,6 +156,22 @@ class Context:
         elif isinstance(event, OrderRefused) or (isinstance(event, OrderMoved) and event.to in TERMINAL):
             self._end(event.order)
         return False
+
+    def memory(self) -> str:
+        """Return what the journal has led to, as text."""
+        ended = list(self._ended.items())
+        return msgspec.json.encode(_Memory(self.positions, self.net, self._open, ended)).decode()
+
+    def recall(self, memory: str) -> None:
+        """Be as the context that had this memory; raise `ValueError` if it is not one of these instruments."""
+        try:
+            found = _memories.decode(memory)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"it cannot be read: {error}") from None
+        if not self.net.keys() >= found.net.keys():
+            raise ValueError("it knows other instruments")
+        self.positions, self._open, self._ended = found.positions, found.open, OrderedDict(found.ended)
+        self.net |= found.net
 
     def _take(self, order: str, instrument: str, qty: int) -> None:
         self._open[order] = (instrument, qty)

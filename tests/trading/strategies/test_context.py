@@ -2,9 +2,11 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.trading.orders import builders as b
-from trading.commands import SubmitOrder
+from trading.commands import AnyCommand, SubmitOrder
 from trading.events import AnyEvent, OrderAccepted
 from trading.orders.idempotency import order_id
 from trading.strategies import context as module
@@ -121,3 +123,47 @@ def test_only_so_many_ended_orders_are_remembered(monkeypatch: pytest.MonkeyPatc
         context.submit(NAME, 1_000_000)
         follow(context, *b.step(state, asked(context)))
     assert len(context._ended) == 3
+
+
+KINDS = ("own", "other", "refused", "ack", "fill", "rest", "canceled")
+
+
+def history(steps: list[tuple[str, int]]) -> list[AnyEvent]:
+    """Return the events of a desk that is told this of its first orders; most steps come before or after their time."""
+    state, events = b.desk(), list[AnyEvent]()
+    for number, (kind, order) in enumerate(steps):
+        cid = f"c{order}"
+        commands: dict[str, AnyCommand] = {
+            "own": b.submit(cid, strategy="s"),
+            "other": b.submit(cid, strategy="t"),
+            "refused": b.submit(cid, strategy="s", qty="1000000"),
+            "ack": b.ack(cid),
+            "fill": b.fill(f"t{number}", cid, qty="3"),
+            "rest": b.fill(f"t{number}", cid, qty="7"),
+            "canceled": b.canceled(cid),
+        }
+        events += b.step(state, commands[kind])
+    return events
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 4)), max_size=40), st.data())
+def test_a_context_that_recalls_goes_on_as_the_one_that_saw_everything(
+    steps: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    events = history(steps)
+    place = data.draw(st.integers(0, len(events)))
+    whole, first, second = made(), made(), made()
+    answers = follow(whole, *events)
+    said = follow(first, *events[:place])
+    second.recall(first.memory())
+    assert said + follow(second, *events[place:]) == answers
+    assert second.memory() == whole.memory()
+
+
+@pytest.mark.parametrize("memory", ["", "{}", '{"positions":{},"net":{"NONE.SIM":1},"open":{},"ended":[]}'])
+def test_a_memory_of_something_else_is_refused(memory: str) -> None:
+    context = made()
+    before = context.memory()
+    with pytest.raises(ValueError, match=r"read|instruments"):
+        context.recall(memory)
+    assert context.memory() == before
