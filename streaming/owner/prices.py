@@ -94,6 +94,7 @@ async def keep_reading(book: MarketBook, follower: Follower, clock: Clock) -> No
             await asyncio.sleep(RETRY_S)
             continue
         if records:
-            book.take(records)
+            # What a compaction would leave: at a start there may be many of each instrument.
+            book.take({(record.partition, record.key): record for record in records}.values())
         else:
             book.turn(clock.now_ns())

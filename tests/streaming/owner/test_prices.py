@@ -93,3 +93,26 @@ async def test_reading_goes_on_after_the_broker_failed(book: MarketBook, monkeyp
     await until(lambda: BTC in book.view.quotes)
     reading.cancel()
     assert follower.stopped
+
+
+async def test_of_many_prices_of_an_instrument_only_the_newest_is_worked(book: MarketBook) -> None:
+    class Follower:
+        """Has what was not compacted yet, then nothing."""
+
+        def __init__(self) -> None:
+            self.answers = [[record(last=str(number), ts_ns=number * S) for number in range(1, 1_000)]]
+
+        async def take(self, timeout_s: float) -> list[Record]:
+            await asyncio.sleep(0)
+            return self.answers.pop() if self.answers else []
+
+        async def behind(self) -> bool:
+            return False
+
+        async def stop(self) -> None:
+            """Need nothing."""
+
+    reading = asyncio.create_task(keep_reading(book, Follower(), EventClock()))
+    await until(lambda: BTC in book.view.quotes)
+    reading.cancel()
+    assert (book.view.quotes[BTC].mark, book.prices) == (99_900, 1)
