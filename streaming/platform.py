@@ -19,6 +19,8 @@ from streaming.transport.departed import evict
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS_RAW
 
 WATCH_S = 0.1
+# What a source waits for the roles of its process at most.
+HOLD_S = 10.0
 REFRESH_S = 1.0
 DRAIN_S = 60.0
 STOP_S = 10.0
@@ -50,6 +52,7 @@ class Platform:
         self._roles: list[RoleApp] = []
         self._sources: list[Source] = []
         self._source_tasks: list[asyncio.Task[None]] = []
+        self._begun = asyncio.Event()
         self._services: list[Service] = []
         self._commits = CommitWatch(self.board)
 
@@ -59,7 +62,7 @@ class Platform:
         return bool(self._source_tasks) and all(task.done() for task in self._source_tasks)
 
     async def start(self) -> None:
-        """Connect, create topics, start the consuming roles together, then the sources."""
+        """Connect, create topics, start the consuming roles together; the sources begin when these are ready."""
         try:
             await self._client.start()
         except BrokerError as error:
@@ -82,7 +85,8 @@ class Platform:
         self._roles = [RoleApp(flow, self._context(flow.role)) for flow in consuming]
         await asyncio.gather(*(role.start() for role in self._roles))
         self._source_tasks = [
-            asyncio.create_task(source.run(), name=f"source-{number}") for number, source in enumerate(self._sources)
+            asyncio.create_task(self._run(source), name=f"source-{number}")
+            for number, source in enumerate(self._sources)
         ]
 
     async def watch(self, until: Callable[[], bool]) -> None:
@@ -93,6 +97,7 @@ class Platform:
             self._check_tasks()
             if self.board.state == "starting" and not self._reasons():
                 self.board.state = "ready"
+                self._begun.set()
                 await self.board.refresh(force=True)
                 self.board.write()
                 _log.info("ready", roles=[flow.role for flow in self._flows], http=self.board.http)
@@ -100,6 +105,12 @@ class Platform:
                 refreshed_s = loop.time()
                 await self._refresh()
             await asyncio.sleep(WATCH_S)
+
+    async def _run(self, source: Source) -> None:
+        """Begin when the roles are ready, for what they read needs the time; but do not miss more of the market."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._begun.wait(), HOLD_S)
+        await source.run()
 
     async def _refresh(self) -> None:
         try:
@@ -122,6 +133,7 @@ class Platform:
 
     async def _drain(self, wanted: Callable[[RoleApp], bool]) -> None:
         self.board.state = "draining"
+        self._begun.set()
         try:
             async with asyncio.timeout(DRAIN_S):
                 for source, task in zip(self._sources, self._source_tasks, strict=False):

@@ -90,6 +90,33 @@ class Refusing:
         """Do nothing."""
 
 
+class Begun:
+    """A source that says whether it has begun."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = False, asyncio.Event()
+
+    async def run(self) -> None:
+        self.begun = True
+        await self.over.wait()
+
+    async def stop(self) -> None:
+        self.over.set()
+
+    def stats(self) -> Mapping[str, Any]:
+        return {"name": "begun"}
+
+
+class Slow(Copy):
+    """Opens when it may."""
+
+    may_open: asyncio.Event
+
+    async def open(self) -> int | None:
+        await self.may_open.wait()
+        return None
+
+
 @pytest.fixture
 async def made(tmp_path: Path) -> AsyncIterator[Made]:
     running: list[Platform] = []
@@ -120,6 +147,28 @@ async def test_a_stop_works_from_the_gateway_down(tmp_path: Path, made: Made) ->
     assert await client.committed("copy", "ticks.raw", 0) == 2
     assert one.board.state == "draining"
     await client.stop()
+
+
+async def test_a_source_begins_when_the_roles_are_ready(made: Made) -> None:
+    Slow.may_open, source, looks = asyncio.Event(), Begun(), iter(range(5))
+    one = made(Flow("slow", "ticks.raw", Slow), SourceFlow("begun", lambda _: source))
+    await one.start()
+    await one.watch(lambda: next(looks, None) is None)
+    assert (source.begun, one.board.state) == (False, "starting")
+    Slow.may_open.set()
+    await one.watch(lambda: source.begun)
+    assert one.board.state == "ready"
+    await one.drain()
+
+
+async def test_a_source_does_not_wait_for_ever_for_roles(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "HOLD_S", 0.05)
+    Slow.may_open, source = asyncio.Event(), Begun()
+    one = made(Flow("slow", "ticks.raw", Slow), SourceFlow("begun", lambda _: source))
+    await one.start()
+    await one.watch(lambda: source.begun)
+    assert one.board.state == "starting"
+    Slow.may_open.set()
 
 
 async def test_it_comes_to_rest_up_to_the_owner_and_drains_the_sinks_later(tmp_path: Path, made: Made) -> None:
