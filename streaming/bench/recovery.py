@@ -1,7 +1,8 @@
 """`python -m streaming.bench.recovery`: start of an owner on an old journal: snapshot, fold of the tail, ready.
 
 The journal is made by the real core: orders that are accepted, acknowledged, partly filled or cancelled, over some
-days, so that old orders have left the state. A worker process is then started on it, as a crash would leave it.
+days, so that old orders have left the state. A worker process is then started on it, as a crash would leave it. With
+`--roles all` it has run before, until the read model and the lake had the journal too, and was killed.
 """
 
 import argparse
@@ -14,11 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from streaming import topics
+from streaming.api.history import History
+from streaming.api.service import HISTORY_FILE
 from streaming.owner import snapshots
 from streaming.owner.apply import apply
 from streaming.owner.desk import partition_of
@@ -43,8 +47,15 @@ MARK = 60_000_00
 DAY_NS = 86_400 * 10**9
 HOUR_NS = 3_600 * 10**9
 START_S = 120.0
+SETTLE_S = 600.0
 STOP_S = 60.0
 POLL_S = 0.01
+SETTLE_POLL_S = 1.0
+OWNER, LAKE = "orders", "sink-journal"
+LAKE_LAG = 1_000
+# Each start folds the same tail, as if the last one had been killed before its first snapshot.
+NO_SNAPSHOTS = {"TRADE_ORDERS__SNAPSHOT_S": "3600", "TRADE_ORDERS__SNAPSHOT_RECORDS": "100000"}
+Page = dict[str, Any]
 
 
 def limits() -> c.LimitsBody:
@@ -154,15 +165,15 @@ def _of(names: Iterator[str], partition: int, partitions: int) -> Iterator[str]:
     return (name for name in names if partition_of(name, partitions) == partition)
 
 
-def start_worker(home: Path, broker: str) -> tuple[float, dict[str, Any]]:
-    """Start the role `orders`, wait until it is ready, stop it; return seconds and its status page."""
+def start_worker(home: Path, broker: str, roles: str, settled: Callable[[Page], bool]) -> tuple[float, Page]:
+    """Start roles, wait until they are ready and then settled, kill them; return seconds to ready and the page then."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TRADE_")}
-    env = clean | {"TRADE_HOME": str(home), "TRADE_BROKER": broker, "TRADE_HTTP__PORT": "0"}
+    env = clean | {"TRADE_HOME": str(home), "TRADE_BROKER": broker, "TRADE_HTTP__PORT": "0", **NO_SNAPSHOTS}
     started = time.monotonic()
     worker = subprocess.Popen(
-        [sys.executable, "-m", "streaming.worker", "orders", "--log-level", "ERROR"], env=env, stderr=sys.stderr
+        [sys.executable, "-m", "streaming.worker", roles, "--log-level", "ERROR"], env=env, stderr=sys.stderr
     )
-    page: dict[str, Any] = {}
+    page: Page = {}
     try:
         while page.get("state") != "ready" or page.get("pid") != worker.pid:
             if worker.poll() is not None or time.monotonic() - started > START_S:
@@ -170,14 +181,32 @@ def start_worker(home: Path, broker: str) -> tuple[float, dict[str, Any]]:
             time.sleep(POLL_S)
             path = home / "status" / "streaming.json"
             page = json.loads(path.read_text()) if path.exists() else {}
-        return time.monotonic() - started, page
+        ready_s = time.monotonic() - started
+        while not settled(_fetch(page)):
+            if worker.poll() is not None or time.monotonic() - started > SETTLE_S:
+                raise RuntimeError("the worker has not caught up with the journal")
+            time.sleep(SETTLE_POLL_S)
+        return ready_s, page
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait(STOP_S)
 
 
-async def prepare(settings: Settings, records: int, tail: int, days: float) -> None:
-    """Write the journal of all partitions."""
+def is_kept(page: Page) -> bool:
+    """Say whether the lake has nearly all of the journal: the last rows wait for others."""
+    group = page["groups"].get(LAKE)
+    return group is None or group["lag"] <= LAKE_LAG
+
+
+def _fetch(page: Page) -> Page:
+    http = page["http"]
+    with urlopen(f"http://{http['host']}:{http['port']}/status", timeout=START_S) as answer:
+        found: Page = json.load(answer)
+    return found
+
+
+async def prepare(settings: Settings, records: int, tail: int, days: float, *, read_model: bool) -> None:
+    """Write the journal of all partitions, and the read model if it is to have it already."""
     client = connect(settings.broker_url, fsync=settings.fsync)
     await client.start()
     try:
@@ -186,22 +215,29 @@ async def prepare(settings: Settings, records: int, tail: int, days: float) -> N
         for partition in range(count):
             await build(client, partition, count, records // count, tail // count, days)
             sys.stderr.write(f"journal: {partition + 1} of {count} partitions are written\n")
+        if read_model:
+            history = History(settings.home / "state" / HISTORY_FILE, client, count)
+            await history.catch_up()
+            history.close()
     finally:
         await client.stop()
 
 
-def measure(home: Path, broker: str, records: int, tail: int, days: float) -> dict[str, Any]:
+def measure(home: Path, broker: str, roles: str, records: int, tail: int, days: float) -> dict[str, Any]:
     """Return the figures of one run."""
     started = time.monotonic()
-    asyncio.run(prepare(Settings(home=home, broker=broker), records, tail, days))
+    asyncio.run(prepare(Settings(home=home, broker=broker), records, tail, days, read_model=roles != OWNER))
+    if roles != OWNER:
+        start_worker(home, broker, roles, is_kept)
     prepared_s = time.monotonic() - started
-    ready_s, page = start_worker(home, broker)
+    ready_s, page = start_worker(home, broker, roles, lambda _: True)
     lanes = page["flows"]["orders"].values()
     recover_s = max(lane["recover_ms"] for lane in lanes) / 1e3
     fold_s = max(lane["fold_ms"] for lane in lanes) / 1e3
     bars = {"fold_s": FOLD_BAR_S, "ready_s": READY_BAR_S[broker.partition(":")[0]]}
     return {
         "bench": "recovery",
+        "roles": roles,
         "records": records,
         "tail": tail,
         "days": days,
@@ -222,12 +258,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--records", type=int, default=100_000, help="journal records in all partitions")
     parser.add_argument("--tail", type=int, default=20_000, help="records after the snapshots, in all partitions")
     parser.add_argument("--days", type=float, default=5.0, help="time that the journal spans")
+    parser.add_argument("--roles", default=OWNER, choices=(OWNER, "all"), help="what the process runs")
     parser.add_argument("--broker", default="log://", help="log:// or kafka://HOST:PORT, an empty one")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     home = Path(tempfile.mkdtemp(prefix="recovery-"))
     try:
-        found = measure(home, options.broker, options.records, options.tail, options.days)
+        found = measure(home, options.broker, options.roles, options.records, options.tail, options.days)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     sys.stdout.write(

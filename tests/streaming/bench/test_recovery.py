@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from streaming import topics
-from streaming.bench.recovery import ACCOUNTS, build, history
+from streaming.bench.recovery import ACCOUNTS, LAKE, build, history, is_kept
 from streaming.owner.recovery import fold_journal, recover
 from streaming.settings import Settings
 from streaming.transport.connect import connect
@@ -34,3 +34,9 @@ async def test_snapshot_and_tail_of_it_give_the_state_of_its_genesis(tmp_path: P
     assert len(found.state.accounts) == ACCOUNTS
     assert 0 < len(found.state.orders) < RECORDS / 4
     assert state_hash(found.state) == state_hash(genesis.state)
+
+
+def test_the_journal_is_kept_when_the_lake_has_nearly_all_of_it() -> None:
+    assert is_kept({"groups": {}})
+    assert is_kept({"groups": {LAKE: {"lag": 10}}})
+    assert not is_kept({"groups": {LAKE: {"lag": 100_000}}})
