@@ -32,6 +32,8 @@ ROLE = "normalize"
 IDLE_S = 0.3
 # What a snapshot costs grows with the state; it may take this share of the time.
 SNAPSHOT_SHARE = 0.02
+# Nothing is committed between two snapshots, and a group that does not commit for 30 s is taken for dead.
+LONGEST_S = 10.0
 CHUNK_RECORDS = 16
 REWORK_RECORDS = 256
 LIVE_NS = 60_000_000_000
@@ -291,7 +293,8 @@ class Normalize:
         else:
             self._snapshot_error = None
             self._released = head.position
-            self._snapshot_every_s = max(self._market.snapshot_seconds, (stopped_s + made_s) / SNAPSHOT_SHARE)
+            paced_s = min((stopped_s + made_s) / SNAPSHOT_SHARE, LONGEST_S)
+            self._snapshot_every_s = max(self._market.snapshot_seconds, paced_s)
 
     def _make(self, head: SnapshotHead, body: Callable[[], bytes]) -> float:
         started = time.monotonic()
