@@ -15,6 +15,8 @@ SLOTS_PER_WORD = 4
 # Words in one session of one venue, 80 bytes each. More ids are refused.
 MAX_WORDS = 2_097_152
 EMPTY = -1
+# Ids below 2 ** 54 and 2 ** 15 owners fit into one number to be ordered by.
+PAGE_BITS = 48
 
 
 class IdSet:
@@ -90,7 +92,11 @@ class IdSet:
 
 def in_order(owner: Array, page: Array, bits: Array) -> tuple[Array, Array, Array]:
     """Return words in order of (owner, page)."""
-    order = np.lexsort((page, owner))
+    if len(page) and page.min() >= 0 and page.max() < 1 << PAGE_BITS and owner.max() < 1 << 63 - PAGE_BITS:
+        # One key for both takes half the time.
+        order = np.argsort(owner.astype(np.int64) << PAGE_BITS | page)
+    else:
+        order = np.lexsort((page, owner))
     return owner[order], page[order], bits[order]
 
 
