@@ -479,7 +479,14 @@ class Actor:
             settle(self.world)
 
     def do_route_restart(self, n: tuple[int, ...]) -> None:
-        """The gateway dies, with what it had not sent if told so."""
+        """The gateway dies, with what it had not sent if told so, and the paper venue with what it had not written."""
+        world = self.world
         if n[0] % 2:
-            self.world.requests.clear()
-        self.world.restart_gateway()
+            world.requests.clear()
+        if world.paper is not None:
+            # The next life of the paper venue begins when the owner has worked what the last one had written.
+            for report in world.reports[: n[1] % (len(world.reports) + 1)]:
+                world.produce(report)
+            world.flush()
+            world.reports.clear()
+        world.restart_gateway()
