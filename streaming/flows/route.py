@@ -23,6 +23,7 @@ from streaming.gateway.reporter import Reporter
 from streaming.gateway.restore import story_of
 from streaming.owner.clock import Clock, clock_of
 from streaming.owner.recovery import JournalReader, recover
+from streaming.owner.shared_rows import SharedRows
 from streaming.settings import RouteSettings
 from streaming.transport.client import Record
 from streaming.transport.follow import follow
@@ -61,9 +62,11 @@ async def paper_venue(context: FlowContext, clock: Clock) -> Venue:
 class Gatehouse:
     """What the partitions of this process share: the venue, the clock and the way back. The service of the flow."""
 
-    def __init__(self, make_venue: MakeVenue = paper_venue, reconcile_s: float = RECONCILE_S) -> None:
-        """Take how the venue is made; `start` comes before the first partition."""
-        self._make_venue, self.reconcile_s = make_venue, reconcile_s
+    def __init__(
+        self, make_venue: MakeVenue = paper_venue, reconcile_s: float = RECONCILE_S, rows: SharedRows | None = None
+    ) -> None:
+        """Take how the venue is made, and rows that the owner shares; `start` comes before the first partition."""
+        self._make_venue, self.reconcile_s, self.rows = make_venue, reconcile_s, rows
         self._parts: tuple[Venue, Clock, Reporter] | None = None
 
     async def start(self, context: FlowContext) -> None:
@@ -100,7 +103,7 @@ class RouteLane:
         self._gateway = Gateway(caps_of(context.settings.route))
         self._open = OpenOrders()
         self._reader = JournalReader()
-        self._reconcile_s = house.reconcile_s
+        self._reconcile_s, self._rows = house.reconcile_s, house.rows
         self._reconciler: Reconciler | None = None
         self._position = 0
         self._before: Barrier | None = None
@@ -116,7 +119,7 @@ class RouteLane:
         end = await self._client.end_offset(ORDERS_JOURNAL.name, self._number)
         commands_end = await self._client.end_offset(ORDERS_COMMANDS.name, self._number)
         self._before = Barrier(self._client, self._number, commands_end)
-        found = await recover(self._client, self._number, end)
+        found = await recover(self._client, self._number, end, self._rows)
         for event in story_of(found.state):
             self._open.apply(event)
         self._gateway.controls = found.state.controls
@@ -276,7 +279,7 @@ def _lane(house: Gatehouse, context: FlowContext, _: str, partition: int) -> Rou
     return RouteLane(house, context, partition)
 
 
-def route_flow(make_venue: MakeVenue = paper_venue) -> Flow:
-    """Return the flow with a venue of its own."""
-    house = Gatehouse(make_venue)
+def route_flow(make_venue: MakeVenue = paper_venue, rows: SharedRows | None = None) -> Flow:
+    """Return the flow with a venue of its own; `rows` are shared with the owner in the same process."""
+    house = Gatehouse(make_venue, rows=rows)
     return Flow(ROLE, ORDERS_JOURNAL.name, partial(_lane, house), service=house, fetch_gap_s=FETCH_GAP_S)

@@ -20,6 +20,7 @@ from streaming.owner.clock import Clock
 from streaming.owner.desk import Answer, DeskError, NotReady
 from streaming.owner.prices import MarketBook
 from streaming.owner.recovery import Recovery
+from streaming.owner.shared_rows import SharedRows
 from streaming.owner.writer import GroupWriter, Pairs
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerClient, BrokerError
@@ -54,6 +55,7 @@ class Surroundings:
     lost: Callable[[int], None]
     observe: Callable[[str, float], None]
     renew_s: float | None = None
+    rows: SharedRows | None = None
 
 
 class Partition:
@@ -74,9 +76,8 @@ class Partition:
         self._changed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
-        self._timer_ns = 0
-        self._snapshot_seq, self._snapshot_s = 0, 0.0
-        self._audit_s, self._renewed_s = 0.0, 0.0
+        self._timer_ns = self._snapshot_seq = 0
+        self._snapshot_s = self._audit_s = self._renewed_s = 0.0
         self._counts = dict.fromkeys(
             ("commands", "records", "repeated", "lost", "take_overs", "skipped", "snapshots", "audits"), 0
         )
@@ -262,7 +263,7 @@ class Partition:
 
     async def _take_over(self) -> None:
         around, started = self._around, time.monotonic()
-        recovery = Recovery(around.client, self.number)
+        recovery = Recovery(around.client, self.number, around.rows)
         # Until the fence another owner may still answer: only what comes after it is a pause.
         await recovery.read_ahead()
         fencing_s = time.monotonic()

@@ -1,10 +1,10 @@
 """From snapshot and journal to the state, and how any reader of the journal tells its records from refuse."""
 
 import time
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from streaming.owner import snapshots
+from streaming.owner.shared_rows import SharedRows
 from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.client import Record as Message
 from streaming.transport.fenced import BARRIER_KEY
@@ -49,9 +49,11 @@ class Recovered(NamedTuple):
 class Recovery:
     """The recovery of one partition. Most of it can be done ahead, while another owner still writes."""
 
-    def __init__(self, client: BrokerClient, partition: int) -> None:
+    def __init__(self, client: BrokerClient, partition: int, rows: SharedRows | None = None) -> None:
+        """`rows` are those that others of this process have read."""
         self._client = client
         self._partition = partition
+        self._rows = rows or SharedRows(kept_s=0.0)
         self._rows_end = -1
         self._start_from(snapshots.Restored(State(), -1, []))
 
@@ -80,7 +82,7 @@ class Recovery:
 
     async def _load(self) -> None:
         self._rows_end = await self._client.end_offset(ORDERS_STATE.name, self._partition)
-        self._start_from(await snapshots.load(self._rows(self._rows_end)))
+        self._start_from(snapshots.restored(await self._rows.read(self._client, self._partition, self._rows_end)))
 
     def _start_from(self, found: snapshots.Restored) -> None:
         self._found = found
@@ -105,15 +107,10 @@ class Recovery:
             self._position = message.offset + 1
         self._fold_s += time.perf_counter() - started
 
-    async def _rows(self, end: int) -> AsyncIterator[tuple[bytes | None, bytes | None]]:
-        begin = await self._client.begin_offset(ORDERS_STATE.name, self._partition)
-        async for message in self._client.read(ORDERS_STATE.name, self._partition, begin, end):
-            yield message.key, message.value
 
-
-async def recover(client: BrokerClient, partition: int, end: int) -> Recovered:
+async def recover(client: BrokerClient, partition: int, end: int, rows: SharedRows | None = None) -> Recovered:
     """Return the state at journal offset `end`: the newest whole snapshot, then every record after it."""
-    return await Recovery(client, partition).finish(end)
+    return await Recovery(client, partition, rows).finish(end)
 
 
 async def fold_journal(client: BrokerClient, partition: int, end: int) -> Recovered:

@@ -16,6 +16,7 @@ from trading.orders.state import State
 PART_BYTES = 256 << 10
 REDO = "redo/"
 Pairs = list[tuple[bytes | None, bytes | None]]
+Rows = AsyncIterator[tuple[bytes | None, bytes | None]]
 _watermarks = msgspec.json.Decoder(PartitionRow)
 
 
@@ -38,6 +39,13 @@ class Cut(NamedTuple):
     seq: int
     journal_off: int
     rows: list[tuple[str, bytes | None]]
+
+
+class Newest(NamedTuple):
+    """The rows of a whole snapshot by key. Whoever has them leaves them as they are."""
+
+    rows: dict[str, bytes]
+    unfinished: list[tuple[str, bytes | None]]
 
 
 class Restored(NamedTuple):
@@ -76,8 +84,13 @@ async def write_rows(rows: Sequence[tuple[str, bytes | None]], append: Callable[
     return size
 
 
-async def load(rows: AsyncIterator[tuple[bytes | None, bytes | None]]) -> Restored:
+async def load(rows: Rows) -> Restored:
     """Return the newest whole snapshot of a partition; rows come in the order in which they were written."""
+    return restored(await newest_of(rows))
+
+
+async def newest_of(rows: Rows) -> Newest:
+    """Return the rows of the newest whole snapshot."""
     newest: dict[str, bytes] = {}
     async for key, value in rows:
         name = (key or b"").decode()
@@ -93,9 +106,14 @@ async def load(rows: AsyncIterator[tuple[bytes | None, bytes | None]]) -> Restor
             newest.pop(name, None)
         else:
             newest[name] = value
+    return Newest(newest, unfinished)
+
+
+def restored(newest: Newest) -> Restored:
+    """Return the state of rows, which may be used again."""
     # Without a watermark nothing was ever whole; the journal has everything then.
-    state, journal_off = restore(newest.items() if PARTITION in newest else ())
-    return Restored(state, journal_off, unfinished)
+    state, journal_off = restore(newest.rows.items() if PARTITION in newest.rows else ())
+    return Restored(state, journal_off, newest.unfinished)
 
 
 def _unfinished(newest: dict[str, bytes], redo: dict[int, _Part]) -> list[tuple[str, bytes | None]]:
