@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka_node import kafka_node
+from tests.kafka_node import kafka_node, own_node
 from tests.ports import free_ports
 
-__all__ = ["free_port", "kafka_node", "shared_data"]
+__all__ = ["free_port", "kafka_node", "own_node", "shared_data"]
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 

@@ -113,3 +113,15 @@ def kafka_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture
+def own_node(kafka_node: KafkaNode, tmp_path: Path) -> Iterator[KafkaNode]:
+    """Yield a node with empty topics; the session's node says whether one can run here."""
+    assert kafka_node.url
+    folder = tmp_path / "kafka"
+    folder.mkdir()
+    node = KafkaNode(folder)
+    node.start()
+    yield node
+    node.stop()

@@ -1,6 +1,6 @@
 """The same journeys on a real Apache Kafka: all prints arrive once, and a killed process loses and doubles nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,6 @@ TRADES = "us_equity_trades_20131007.parquet"
 ROWS = 100_000
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def own_node(kafka_node: KafkaNode, tmp_path: Path) -> Iterator[KafkaNode]:
-    """Yield a node with empty topics; the session's node says whether one can run here."""
-    folder = tmp_path / "kafka"
-    folder.mkdir()
-    node = KafkaNode(folder)
-    node.start()
-    yield node
-    node.stop()
 
 
 def test_prints_arrive_once_in_spite_of_kills(

@@ -30,18 +30,6 @@ FREE = ("TRADE_HTTP__PORT", "TRADE_UP__PORT", "TRADE_UP__MARKET_PORT")
 pytestmark = pytest.mark.kafka
 
 
-@pytest.fixture
-def own_node(kafka_node: KafkaNode, tmp_path: Path) -> Iterator[KafkaNode]:
-    """Yield a node with empty topics; the session's node says whether one can run here."""
-    assert kafka_node.url
-    folder = tmp_path / "kafka"
-    folder.mkdir()
-    node = KafkaNode(folder)
-    node.start()
-    yield node
-    node.stop()
-
-
 @contextmanager
 def trade_up(home: Path, broker: str, *options: str, **env: str) -> "Iterator[subprocess.Popen[str]]":
     """Run `trade up` to its end or to that of the block."""
