@@ -31,9 +31,14 @@ def integers(values: Array) -> pa.Array:
 
 def days(session: Array) -> pa.Array:
     """Return session days as dates; raise `CodecError` for one that no date can hold."""
+    check_days(session)
+    return column(pa.date32(), session)
+
+
+def check_days(session: Array) -> None:
+    """Raise `CodecError` for a session day that no date can hold."""
     if len(session) and not (session.min() >= 0 and session.max() <= LAST_DAY):
         raise CodecError("BAD_FIELD", f"a session is not between day 0 and day {LAST_DAY}")
-    return column(pa.date32(), session)
 
 
 def strings(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
@@ -47,7 +52,14 @@ def texts(coded: Dictionary) -> pa.Array:
     """Return a dictionary column as plain strings."""
     values, codes = coded
     texts = strings([value.encode() for value in values], pa.utf8())
-    return pa.DictionaryArray.from_arrays(column(pa.int16(), codes), texts).cast(pa.utf8())
+    return pa.DictionaryArray.from_arrays(column(pa.int32(), codes.astype(np.int32)), texts).cast(pa.utf8())
+
+
+def merged(coded: Sequence[Dictionary]) -> Dictionary:
+    """Return dictionary columns as one, a row after the other; a value may be in it more than once."""
+    starts = np.cumsum([0, *(len(values) for values, _ in coded)])
+    codes = [codes.astype(np.int32) + start for (_, codes), start in zip(coded, starts[:-1], strict=True)]
+    return [value for values, _ in coded for value in values], np.concatenate(codes)
 
 
 def from_rows(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:

@@ -1,19 +1,20 @@
 """A sink of the order journal: as every sink, but it passes over records that a fenced-off owner left behind."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import structlog
 
 from streaming.adapters.lake import arrow_schema
+from streaming.columns import from_rows
 from streaming.flow import FlowContext
 from streaming.journal_mark import Folded, MarkFile
 from streaming.journal_rows import JournalRows
 from streaming.owner.recovery import JournalReader
 from streaming.sink import DeltaSink
-from streaming.sink_rows import Rows
+from streaming.sink_rows import Rows, TableForm
 from streaming.transport.client import Record
 from trading.codec import CodecError
 from trading.instruments import InstrumentTable
@@ -25,6 +26,9 @@ LOOK_BACK_RECORDS = 1_000
 PAUSE_RECORDS = 1_000
 # What a start reads again at most, beside one commit.
 MARK_EACH_RECORDS = 10_000
+# What a row takes beside its message.
+ROW_BYTES = 512
+NO_ROWS = Rows((), 0, 0)
 _log = structlog.get_logger("sink")
 _FENCE = f'"cause":"{FENCE}:'.encode()
 
@@ -44,7 +48,9 @@ class JournalSink(DeltaSink):
         **options: Any,
     ) -> None:
         """`rows` makes what turns records into rows; `options` are those of every sink; `mark_each` is for tests."""
-        super().__init__(context, topic, partition, table=table, convert=self._rows_of, **options)
+        super().__init__(
+            context, topic, partition, table=table, form=TableForm(self._rows_of, self._table_of), **options
+        )
         self._made = rows()
         self._reader = JournalReader()
         name = f"{table.name}-{topic}-{partition}.json"
@@ -52,7 +58,7 @@ class JournalSink(DeltaSink):
         self._mark_each, self._marked = mark_each, -1
         self._newest: Record | None = None
         self._due: Folded | None = None
-        self._none = Rows(pa.Table.from_batches([], arrow_schema(table)), None)
+        self._schema = arrow_schema(table)
 
     async def open(self) -> int | None:
         """Read again what the rows depend on: the generation that is in force, and earlier records if they matter."""
@@ -109,8 +115,12 @@ class JournalSink(DeltaSink):
         payload, wants = message.value, self._made.wants
         self._newest = message
         if payload is None or (wants and _FENCE not in payload and not any(text in payload for text in wants)):
-            return self._none
+            return NO_ROWS
         record = self._reader.take(message)
         is_stale = record is None
         found = record or read_record(payload)
-        return self._none._replace(plain=self._made.rows(message, found, is_stale, instruments))
+        rows = self._made.rows(message, found, is_stale, instruments)
+        return Rows(rows, len(rows), len(rows) * (ROW_BYTES + len(payload)))
+
+    def _table_of(self, parts: Sequence[Sequence[tuple[Any, ...]]]) -> pa.Table:
+        return from_rows(self._schema, [row for rows in parts for row in rows])

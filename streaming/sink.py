@@ -17,10 +17,9 @@ import pyarrow as pa
 import structlog
 
 from streaming.adapters.lake import Appended, Lake, SourceRange, arrow_schema
-from streaming.columns import from_rows
 from streaming.flow import FlowContext
 from streaming.retries import Retries, retry_durable
-from streaming.sink_rows import Convert, Rows
+from streaming.sink_rows import Rows, TableForm
 from streaming.transport.client import Record
 from trading.codec import CodecError, encode
 from trading.messages import DeadLetter, Reject, Source
@@ -33,8 +32,6 @@ MAX_BYTES = 16 << 20
 BACKLOG_BYTES = 64 << 20
 CLOSE_WAIT_S = 10.0
 SAMPLE_BYTES = 100
-# What a row of plain values takes beside its message.
-PLAIN_BYTES = 512
 
 T = TypeVar("T")
 _log = structlog.get_logger("sink")
@@ -63,12 +60,9 @@ class Writer:
         """Return the last offset that the table holds of an application id."""
         return await self._run(partial(self._lake.applied, self._table, app))
 
-    async def append(self, parts: Sequence[pa.Table], source: SourceRange) -> Appended:
+    async def append(self, rows: pa.Table, source: SourceRange) -> Appended:
         """Append what was taken from one range of offsets, durably."""
-        return await self._run(partial(self._append, parts, source))
-
-    def _append(self, parts: Sequence[pa.Table], source: SourceRange) -> Appended:
-        return self._lake.append(self._table, pa.concat_tables(parts).combine_chunks(), [source])
+        return await self._run(partial(self._lake.append, self._table, rows, [source]))
 
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -83,29 +77,20 @@ def shared_writer(root: Path, table: Table, checkpoint_every: int) -> Writer:
 class _Pending:
     """Rows that wait for one commit, and the offsets that they came from."""
 
-    def __init__(self, empty: pa.Table, first: int, since_s: float) -> None:
-        self.parts = [empty]
+    def __init__(self, first: int, since_s: float) -> None:
+        self.parts: list[Any] = []
         self.first, self.last = first, first - 1
         self.since_s = since_s
         self.rows = self.bytes = 0
         self.raw: dict[int, int] = {}
-        self.plain: list[tuple[Any, ...]] = []
 
-    def add(self, rows: Rows, size: int) -> None:
-        if rows.plain:
-            self.plain += rows.plain
-            self.rows += len(rows.plain)
-            self.bytes += len(rows.plain) * (PLAIN_BYTES + size)
-        elif rows.table.num_rows:
-            self.parts.append(rows.table)
-            self.rows += rows.table.num_rows
-            self.bytes += rows.table.nbytes
+    def add(self, rows: Rows) -> None:
+        if rows.number:
+            self.parts.append(rows.part)
+            self.rows += rows.number
+            self.bytes += rows.size
         if rows.src is not None:
             self.raw[rows.src.partition] = rows.src.offset
-
-    def tables(self) -> list[pa.Table]:
-        """Return the rows as tables."""
-        return [*self.parts, from_rows(self.parts[0].schema, self.plain)] if self.plain else self.parts
 
 
 class LakeAheadError(Exception):
@@ -131,14 +116,14 @@ class DeltaSink:
         partition: int,
         *,
         table: Table,
-        convert: Convert,
+        form: TableForm,
         writer: Writer | None = None,
         clock: Callable[[], float] = time.monotonic,
         close_wait_s: float = CLOSE_WAIT_S,
     ) -> None:
         """`writer`, `clock` (seconds) and `close_wait_s` are for tests."""
         self._context, self._topic, self._partition = context, topic, partition
-        self._convert, self._clock, self._close_wait_s = convert, clock, close_wait_s
+        self._form, self._clock, self._close_wait_s = form, clock, close_wait_s
         self._limits = context.settings.sink
         self._instruments = context.settings.instrument_table()
         lake = context.home / "lake"
@@ -222,15 +207,15 @@ class DeltaSink:
             self._note_missing(record.offset)
         pending = self._pending
         if pending is None:
-            pending = self._pending = _Pending(self._empty, record.offset, self._clock() - self._early_s)
+            pending = self._pending = _Pending(record.offset, self._clock() - self._early_s)
             self._early_s = 0.0
         try:
-            rows = self._convert(record, self._instruments)
+            rows = self._form.read(record, self._instruments)
         except CodecError as error:
             await self._bury(record, error)
         else:
             if rows.src is None or await self._is_new(rows.src):
-                pending.add(rows, len(record.value or b""))
+                pending.add(rows)
             else:
                 self._counts["redelivered"] += 1
         self._next = record.offset + 1
@@ -301,8 +286,8 @@ class DeltaSink:
             raw=batch.raw,
         )
         started = time.perf_counter()
-        parts = await asyncio.to_thread(batch.tables)
-        done = await retry_durable(partial(self._writer.append, parts, source), self._retries)
+        rows = await asyncio.to_thread(self._form.table, batch.parts) if batch.parts else self._empty
+        done = await retry_durable(partial(self._writer.append, rows, source), self._retries)
         took_s = time.perf_counter() - started
         self._context.observe("commit_seconds", took_s)
         self._last_commit_ms, self._version = round(took_s * 1e3, 3), done.version

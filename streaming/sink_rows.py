@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.adapters.lake import arrow_schema
-from streaming.columns import LAST_DAY, column, days, floats, integers, strings, texts
+from streaming.columns import LAST_DAY, check_days, column, days, floats, integers, merged, strings, texts
 from streaming.transport.client import Record
 from trading.codec import CodecError
 from trading.instruments import InstrumentTable
@@ -17,6 +17,8 @@ from trading.schemas import BARS_V1, FRAMES_V1, TICKS_V1
 
 NS_PER_US = 1_000
 NS_PER_DAY = 86_400_000_000_000
+# What a raw frame takes beside its bytes.
+FRAME_BYTES = 512
 KINDS = {TRADE: "trade", QUOTE: "quote"}
 INTERVALS = {60: "1m", 300: "5m", 900: "15m", 3_600: "1h", 86_400: "1d"}
 
@@ -25,80 +27,124 @@ _TICKS, _BARS, _FRAMES = arrow_schema(TICKS_V1), arrow_schema(BARS_V1), arrow_sc
 
 
 class Rows(NamedTuple):
-    """The rows of one message. `src` is the raw message that it was derived from, None if it is a raw message.
+    """What one message adds to a table. `src` is the raw message that it was derived from, None if it is a raw message.
 
-    Where a message is a row or two, `plain` holds them as tuples instead: they become columns together, much cheaper.
+    `part` is anything of which the table's form makes `number` rows; `size` is about how many bytes it takes meanwhile.
     """
 
-    table: pa.Table
-    src: Source | None
-    plain: Sequence[tuple[Any, ...]] = ()
+    part: Any
+    number: int
+    size: int
+    src: Source | None = None
 
 
-Convert = Callable[[Record, InstrumentTable], Rows]
+class TableForm(NamedTuple):
+    """How messages become rows: each is read as it comes, `table` makes columns of many parts, much cheaper together.
+
+    `read` raises `CodecError`; what it has let through, `table` can write. `table` may run in another thread.
+    """
+
+    read: Callable[[Record, InstrumentTable], Rows]
+    table: Callable[[Sequence[Any]], pa.Table]
+
+
+class _Amounts(NamedTuple):
+    """A batch with the name codes of one of its columns, and what divides the price and the quantity of each row."""
+
+    batch: Any
+    names: Array
+    price: Array
+    qty: Array
 
 
 def tick_rows(record: Record, instruments: InstrumentTable) -> Rows:
-    """Return the rows of a `ticks` message; raise `CodecError`."""
+    """Read a `ticks` message; raise `CodecError`."""
     batch = TickBatch.decode(record.value or b"")
-    price, qty = _scales(batch.instrument, instruments)
-    rows = len(batch)
+    check_days(batch.session)
+    part = _Amounts(batch, _codes(batch.kind, KINDS, "kind"), *_scales(batch.instrument, instruments))
+    return Rows(part, len(batch), len(record.value or b""), batch.src)
+
+
+def tick_table(parts: Sequence[_Amounts]) -> pa.Table:
+    """Return the rows of `ticks` messages."""
+    batches = [part.batch for part in parts]
+    names, price, qty = (np.concatenate(each) for each in list(zip(*parts, strict=True))[1:])
     columns = [
-        days(batch.session),
-        column(_TIME, batch.ts_ns // NS_PER_US),
-        texts(batch.instrument),
-        _names(batch.kind, KINDS, "kind"),
-        integers(batch.trade_id),
-        floats(batch.price, price),
-        floats(batch.qty, qty),
-        floats(batch.bid, price),
-        floats(batch.bid_qty, qty),
-        floats(batch.ask, price),
-        floats(batch.ask_qty, qty),
-        texts(batch.exchange),
-        texts(batch.condition),
-        column(pa.int32(), batch.flags.astype(np.int32)),
-        column(_TIME, np.full(rows, batch.recv_ns // NS_PER_US, np.int64)),
-        *_source(batch.src, batch.src_row),
+        column(pa.date32(), _joined(batches, "session")),
+        column(_TIME, _joined(batches, "ts_ns") // NS_PER_US),
+        _texts(batches, "instrument"),
+        texts((list(KINDS.values()), names)),
+        integers(_joined(batches, "trade_id")),
+        floats(_joined(batches, "price"), price),
+        floats(_joined(batches, "qty"), qty),
+        floats(_joined(batches, "bid"), price),
+        floats(_joined(batches, "bid_qty"), qty),
+        floats(_joined(batches, "ask"), price),
+        floats(_joined(batches, "ask_qty"), qty),
+        _texts(batches, "exchange"),
+        _texts(batches, "condition"),
+        column(pa.int32(), _joined(batches, "flags").astype(np.int32)),
+        column(_TIME, _repeated(batches, [batch.recv_ns // NS_PER_US for batch in batches])),
+        *_sources(batches),
+        column(pa.int32(), _joined(batches, "src_row")),
     ]
-    return Rows(pa.Table.from_arrays(columns, schema=_TICKS), batch.src)
+    return pa.Table.from_arrays(columns, schema=_TICKS)
 
 
 def bar_rows(record: Record, instruments: InstrumentTable) -> Rows:
-    """Return the rows of a `bars` message; raise `CodecError`. `src_row` is the place of the bar in it."""
+    """Read a `bars` message; raise `CodecError`."""
     batch = BarBatch.decode(record.value or b"")
-    price, qty = _scales(batch.instrument, instruments)
+    check_days(batch.session)
+    part = _Amounts(batch, _codes(batch.interval_s, INTERVALS, "interval_s"), *_scales(batch.instrument, instruments))
+    return Rows(part, len(batch), len(record.value or b""), batch.src)
+
+
+def bar_table(parts: Sequence[_Amounts]) -> pa.Table:
+    """Return the rows of `bars` messages. `src_row` is the place of the bar in its message."""
+    batches = [part.batch for part in parts]
+    names, price, qty = (np.concatenate(each) for each in list(zip(*parts, strict=True))[1:])
     columns = [
-        days(batch.session),
-        column(_TIME, batch.start_ns // NS_PER_US),
-        texts(batch.instrument),
-        _names(batch.interval_s, INTERVALS, "interval_s"),
-        floats(batch.open, price),
-        floats(batch.high, price),
-        floats(batch.low, price),
-        floats(batch.close, price),
-        floats(batch.volume, qty),
-        integers(batch.trades),
-        column(pa.int32(), batch.flags.astype(np.int32)),
-        column(pa.int32(), batch.revision),
-        *_source(batch.src, np.arange(len(batch), dtype=np.int32)),
+        column(pa.date32(), _joined(batches, "session")),
+        column(_TIME, _joined(batches, "start_ns") // NS_PER_US),
+        _texts(batches, "instrument"),
+        texts((list(INTERVALS.values()), names)),
+        *(floats(_joined(batches, side), price) for side in ("open", "high", "low", "close")),
+        floats(_joined(batches, "volume"), qty),
+        integers(_joined(batches, "trades")),
+        column(pa.int32(), _joined(batches, "flags").astype(np.int32)),
+        column(pa.int32(), _joined(batches, "revision")),
+        *_sources(batches),
+        column(pa.int32(), np.concatenate([np.arange(len(batch), dtype=np.int32) for batch in batches])),
     ]
-    return Rows(pa.Table.from_arrays(columns, schema=_BARS), batch.src)
+    return pa.Table.from_arrays(columns, schema=_BARS)
 
 
 def frame_rows(record: Record, _: InstrumentTable) -> Rows:
-    """Return a raw frame, byte for byte. One whose head cannot be read has date 1970-01-01, no time and feed ''."""
+    """Read a raw frame, byte for byte. One whose head cannot be read has date 1970-01-01, no time and feed ''."""
     payload = record.value or b""
     feed, clock_ns, recv_ns = _head(payload) or ("", 0, None)
-    received = np.array([(recv_ns or 0) // NS_PER_US], np.int64)
+    part = (clock_ns // NS_PER_DAY, recv_ns, feed.encode(), payload, record.partition, record.offset)
+    return Rows(part, 1, len(payload) + FRAME_BYTES)
+
+
+def frame_table(parts: Sequence[tuple[int, int | None, bytes, bytes, int, int]]) -> pa.Table:
+    """Return raw frames, a row each."""
+    session, received, feeds, payloads, partitions, offsets = zip(*parts, strict=True)
+    received_us = np.array([(recv_ns or 0) // NS_PER_US for recv_ns in received], np.int64)
     columns = [
-        days(np.array([clock_ns // NS_PER_DAY], np.int32)),
-        column(_TIME, received, np.array([recv_ns is not None])),
-        strings([feed.encode()], pa.utf8()),
-        strings([payload], pa.binary()),
-        *_source(Source(record.partition, record.offset), np.zeros(1, np.int32)),
+        days(np.array(session, np.int32)),
+        column(_TIME, received_us, np.array([recv_ns is not None for recv_ns in received])),
+        strings(feeds, pa.utf8()),
+        strings(payloads, pa.binary()),
+        column(pa.int32(), np.array(partitions, np.int32)),
+        column(pa.int64(), np.array(offsets, np.int64)),
+        column(pa.int32(), np.zeros(len(parts), np.int32)),
     ]
-    return Rows(pa.Table.from_arrays(columns, schema=_FRAMES), None)
+    return pa.Table.from_arrays(columns, schema=_FRAMES)
+
+
+TICK_FORM, BAR_FORM = TableForm(tick_rows, tick_table), TableForm(bar_rows, bar_table)
+FRAME_FORM = TableForm(frame_rows, frame_table)
 
 
 def _head(payload: bytes) -> tuple[str, int, int] | None:
@@ -125,16 +171,29 @@ def _scales(ids: Dictionary, instruments: InstrumentTable) -> tuple[Array, Array
     return price[codes], qty[codes]
 
 
-def _names(values: Array, names: dict[int, str], field: str) -> pa.Array:
+def _codes(values: Array, names: dict[int, str], field: str) -> Array:
     codes = np.full(len(values), -1, np.int16)
     for place, value in enumerate(names):
         codes[values == value] = place
     if (codes < 0).any():
         raise CodecError("BAD_FIELD", f"{field} {int(values[codes < 0][0])} is not one of {sorted(names)}")
-    return texts((list(names.values()), codes))
+    return codes
 
 
-def _source(src: Source, rows: Any) -> tuple[pa.Array, pa.Array, pa.Array]:
-    count = len(rows)
-    partition = column(pa.int32(), np.full(count, src.partition, np.int32))
-    return partition, column(pa.int64(), np.full(count, src.offset, np.int64)), column(pa.int32(), rows)
+def _joined(batches: Sequence[Any], name: str) -> Array:
+    return np.concatenate([getattr(batch, name) for batch in batches])
+
+
+def _texts(batches: Sequence[Any], name: str) -> pa.Array:
+    return texts(merged([getattr(batch, name) for batch in batches]))
+
+
+def _repeated(batches: Sequence[Any], values: Sequence[int]) -> Array:
+    return np.repeat(np.array(values, np.int64), [len(batch) for batch in batches])
+
+
+def _sources(batches: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+    partitions = _repeated(batches, [batch.src.partition for batch in batches]).astype(np.int32)
+    return column(pa.int32(), partitions), column(
+        pa.int64(), _repeated(batches, [batch.src.offset for batch in batches])
+    )

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.adapters.lake import Lake, SourceRange, arrow_schema
-from streaming.sink_rows import tick_rows
+from streaming.sink_rows import TICK_FORM
 from streaming.transport.client import Record
 from trading.instruments import CATALOGUE
 from trading.market.batches import ABSENT, MAX_ROWS, TickBatch
@@ -69,7 +69,7 @@ def message(offset: int, rows: int, chance: np.random.Generator) -> bytes:
 def take(payloads: Sequence[bytes], first: int) -> tuple[pa.Table, SourceRange]:
     """Return the rows of messages as a sink collects them, and the offsets that they cover."""
     records = [Record(TICKS.name, 0, first + place, None, payload) for place, payload in enumerate(payloads)]
-    table = pa.concat_tables([tick_rows(record, CATALOGUE).table for record in records]).combine_chunks()
+    table = TICK_FORM.table([TICK_FORM.read(record, CATALOGUE).part for record in records])
     last = records[-1].offset
     return table, SourceRange(topic=TICKS.name, partition=0, first=first, last=last, rows=len(table), raw={0: last})
 

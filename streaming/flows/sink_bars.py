@@ -4,7 +4,7 @@ from functools import partial
 
 from streaming.flow import Flow
 from streaming.sink import FETCH_GAP_S, DeltaSink
-from streaming.sink_rows import bar_rows
+from streaming.sink_rows import BAR_FORM
 from trading.schemas import BARS, BARS_V1
 
-FLOW = Flow("sink-bars", BARS.name, partial(DeltaSink, table=BARS_V1, convert=bar_rows), fetch_gap_s=FETCH_GAP_S)
+FLOW = Flow("sink-bars", BARS.name, partial(DeltaSink, table=BARS_V1, form=BAR_FORM), fetch_gap_s=FETCH_GAP_S)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streaming.columns import LAST_DAY, column, days, floats, from_rows, integers, strings, texts
+from streaming.columns import LAST_DAY, column, days, floats, from_rows, integers, merged, strings, texts
 from trading.codec import CodecError
 from trading.market.batches import ABSENT
 
@@ -45,7 +45,11 @@ def test_absent_numbers_are_null() -> None:
 
 def test_texts() -> None:
     assert strings([b"a", b"bc"], pa.utf8()).to_pylist() == ["a", "bc"]
-    assert texts((["x", "y"], np.array([1, 0, 1], np.int16))).to_pylist() == ["y", "x", "y"]
+    one = (["x", "y"], np.array([1, 0, 1], np.int16))
+    assert texts(one).to_pylist() == ["y", "x", "y"]
+    assert texts(
+        merged([one, ([], np.array([], np.int16)), (["z", "x"], np.array([1, 0], np.int16))])
+    ).to_pylist() == list("yxyxz")
 
 
 @pytest.mark.parametrize("day", [-1, LAST_DAY + 1])

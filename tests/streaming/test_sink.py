@@ -17,7 +17,7 @@ from streaming.adapters.lake import Lake, LakeError
 from streaming.flow import FlowContext
 from streaming.settings import Settings, SinkSettings
 from streaming.sink import MAX_BYTES, DeltaSink, LakeAheadError, Writer, shared_writer
-from streaming.sink_rows import frame_rows, tick_rows
+from streaming.sink_rows import FRAME_FORM, TICK_FORM
 from streaming.transport.client import Record
 from tests.streaming.market_rows import ticks
 from tests.streaming.memory_broker import MemoryBroker
@@ -58,7 +58,7 @@ class Desk:
             "ticks",
             partition,
             table=TICKS_V1,
-            convert=tick_rows,
+            form=TICK_FORM,
             writer=self.writer,
             clock=lambda: self.now_s,
             close_wait_s=close_wait_s,
@@ -318,7 +318,7 @@ async def test_a_revoked_sink_does_not_race_its_successor(desk: Desk) -> None:
 async def test_large_messages_are_committed_by_their_bytes(tmp_path: Path) -> None:
     """A raw frame is one row of megabytes."""
     context = FlowContext(Settings(), tmp_path, MemoryBroker())
-    sink = DeltaSink(context, "ticks.raw", 0, table=FRAMES_V1, convert=frame_rows)
+    sink = DeltaSink(context, "ticks.raw", 0, table=FRAMES_V1, form=FRAME_FORM)
     await sink.open()
     records = [Record("ticks.raw", 0, offset, None, bytes(MAX_BYTES // 3)) for offset in range(4)]
     await sink.process(records[:3])

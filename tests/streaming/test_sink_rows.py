@@ -2,10 +2,12 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from streaming.adapters.lake import arrow_schema
-from streaming.sink_rows import INTERVALS, bar_rows, frame_rows, tick_rows
+from streaming.sink_rows import BAR_FORM, FRAME_FORM, INTERVALS, TICK_FORM, TableForm
+from streaming.transport.client import Record
 from tests.streaming.market_rows import START_NS, bars, frame, record, ticks, with_column
 from trading.codec import CodecError
 from trading.instruments import CATALOGUE, InstrumentTable
@@ -16,9 +18,17 @@ START = datetime(2024, 3, 1, 14, 30, tzinfo=UTC)
 DAY = date(2024, 3, 1)
 
 
+def made(form: TableForm, message: Record) -> tuple[pa.Table, Source | None]:
+    rows = form.read(message, CATALOGUE)
+    table = form.table([rows.part])
+    table.validate(full=True)
+    assert table.num_rows == rows.number
+    return table, rows.src
+
+
 def test_a_trade_and_a_quote() -> None:
     """Each has its own sides, in the scale of its instrument; absent sides are null."""
-    table, src, _ = tick_rows(record(ticks(7, 2).encode()), CATALOGUE)
+    table, src = made(TICK_FORM, record(ticks(7, 2).encode()))
     assert src == Source(0, 7)
     assert table.schema.equals(arrow_schema(TICKS_V1))
     trade, quote = table.to_pylist()
@@ -58,7 +68,7 @@ def test_a_trade_and_a_quote() -> None:
 
 def test_bars_of_every_interval() -> None:
     """Intervals have names; a bar without trades has no prices; the row is the bar's place in the message."""
-    table, src, _ = bar_rows(record(bars(3).encode()), CATALOGUE)
+    table, src = made(BAR_FORM, record(bars(3).encode()))
     assert src == Source(0, 3)
     assert table.schema.equals(arrow_schema(BARS_V1))
     assert table["interval"].to_pylist() == list(INTERVALS.values()) == ["1m", "5m", "15m", "1h", "1d"]
@@ -83,7 +93,7 @@ def test_bars_of_every_interval() -> None:
 def test_a_frame_is_kept_byte_for_byte() -> None:
     """With its feed, its date by the feed's clock, and the time it was received."""
     payload = frame(5).encode()
-    table, src, _ = frame_rows(record(payload, 9, "ticks.raw", 2), CATALOGUE)
+    table, src = made(FRAME_FORM, record(payload, 9, "ticks.raw", 2))
     assert src is None
     assert table.schema.equals(arrow_schema(FRAMES_V1))
     assert table.to_pylist() == [
@@ -114,7 +124,7 @@ def test_a_frame_is_kept_byte_for_byte() -> None:
 )
 def test_a_frame_that_cannot_be_read_is_kept_too(payload: bytes | None) -> None:
     """Under a date and a feed that no real frame has."""
-    (row,) = frame_rows(record(payload, 1, "ticks.raw"), CATALOGUE).table.to_pylist()
+    (row,) = made(FRAME_FORM, record(payload, 1, "ticks.raw"))[0].to_pylist()
     assert row["payload"] == (payload or b"")
     assert (row["date"], row["recv_ts"], row["feed"]) == (date(1970, 1, 1), None, "")
 
@@ -132,25 +142,45 @@ def test_a_frame_that_cannot_be_read_is_kept_too(payload: bytes | None) -> None:
 def test_a_bad_tick_message_has_a_code(payload: bytes, code: str) -> None:
     """It goes to the dead letters."""
     with pytest.raises(CodecError) as caught:
-        tick_rows(record(payload), CATALOGUE)
+        TICK_FORM.read(record(payload), CATALOGUE)
     assert caught.value.code == code
 
 
 def test_a_bar_of_an_unknown_interval_has_a_code() -> None:
     """And the message names it."""
     with pytest.raises(CodecError, match="interval_s 61") as caught:
-        bar_rows(record(bars(1, (60, 61)).encode()), CATALOGUE)
+        BAR_FORM.read(record(bars(1, (60, 61)).encode()), CATALOGUE)
     assert caught.value.code == "BAD_FIELD"
 
 
 def test_an_instrument_that_is_not_configured_has_a_code() -> None:
     """Its scale is unknown, so its amounts cannot be written."""
     with pytest.raises(CodecError, match=r"BTC-USD\.SIM") as caught:
-        tick_rows(record(ticks(1).encode()), InstrumentTable([]))
+        TICK_FORM.read(record(ticks(1).encode()), InstrumentTable([]))
     assert caught.value.code == "UNKNOWN_INSTRUMENT"
 
 
 def test_a_batch_without_rows() -> None:
     """Is no row."""
-    assert tick_rows(record(ticks(1, 0).encode()), CATALOGUE).table.num_rows == 0
+    assert made(TICK_FORM, record(ticks(1, 0).encode()))[0].num_rows == 0
     assert START_NS % 1_000 == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "messages"),
+    [
+        (TICK_FORM, [record(ticks(n, n % 4).encode(), n) for n in range(6)]),
+        (BAR_FORM, [record(bars(n).encode(), n) for n in range(3)]),
+        (
+            FRAME_FORM,
+            [record(payload, n, "ticks.raw", 2) for n, payload in enumerate([frame(5).encode(), b"junk", b""])],
+        ),
+    ],
+    ids=["ticks", "bars", "frames"],
+)
+def test_messages_together_are_the_rows_of_each(form: TableForm, messages: list[Record]) -> None:
+    """Whatever instruments, sources and numbers of rows they have."""
+    parts = [form.read(message, CATALOGUE).part for message in messages]
+    together = form.table(parts)
+    together.validate(full=True)
+    assert together.to_pylist() == [row for part in parts for row in form.table([part]).to_pylist()]

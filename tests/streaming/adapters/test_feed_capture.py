@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from streaming.adapters.feed import FeedError
@@ -10,7 +9,7 @@ from streaming.adapters.feed_source import open_feed
 from streaming.adapters.frame_head import read_head
 from streaming.adapters.lake import Lake, SourceRange
 from streaming.settings import FeedSettings
-from streaming.sink_rows import frame_rows
+from streaming.sink_rows import FRAME_FORM
 from streaming.transport.client import Record
 from tests.streaming.adapters.frames import payloads
 from trading.instruments import CATALOGUE
@@ -27,9 +26,9 @@ def capture(root: Path, frames: list[bytes], commits: int = 3) -> Path:
     for first in range(0, len(frames), size):
         part = frames[first : first + size]
         records = [Record(TICKS_RAW.name, 0, first + n, b"SIM", payload) for n, payload in enumerate(part)]
-        tables = [frame_rows(record, CATALOGUE).table for record in records]
+        rows = FRAME_FORM.table([FRAME_FORM.read(record, CATALOGUE).part for record in records])
         span = SourceRange(topic=TICKS_RAW.name, partition=0, first=first, last=first + len(part) - 1, rows=len(part))
-        lake.append(FRAMES_V1, pa.concat_tables(tables), [span])
+        lake.append(FRAMES_V1, rows, [span])
     return root / FRAMES_V1.layer / FRAMES_V1.name
 
 
