@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from orchestration.checks import Finding
 from orchestration.commands import configuration, overview
 from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, CommandError
 from orchestration.gate import latency, place
-from orchestration.gate.components import components
+from orchestration.gate.components import components, guarded
 from orchestration.gate.flow import trading_flow
 from orchestration.gate.load import journal_audit, lake_audit, load
 from orchestration.gate.site import Site, read_keys
@@ -59,14 +59,14 @@ def run(options: Options) -> int:
     asked = {"TRADE_BROKER": options.broker} if options.broker is not None else {}
     settings = configuration.read(options.config, asked)
     began = time.monotonic()
-    with _site(options, settings) as (site, stop):
-        report = judge(site, settings, options, stop)
+    with _site(options, settings) as (site, own):
+        report = judge(site, settings, options, own)
     whole = report.plain() | {"run_s": round(time.monotonic() - began, 1), "url": options.url}
     typer.echo(json.dumps(whole) if options.as_json else in_words(report))
     return 0 if report.verdict == PROCEED else EXIT_FAILED
 
 
-def judge(site: Site, settings: Settings, options: Options, stop: Callable[[], int] | None) -> Report:
+def judge(site: Site, settings: Settings, options: Options, own: place.Own | None) -> Report:
     """Return all findings; a stage that fails ends the gate, for what comes after would prove nothing."""
     report = Report({"components": components(site, settings)})
     if report.verdict == STOP:
@@ -75,13 +75,24 @@ def judge(site: Site, settings: Settings, options: Options, stop: Callable[[], i
     if report.verdict == STOP:
         return report
     before = latency.scrape(site)
-    report.stages["load"] = load(site, options.rate, options.seconds, keep=stop is not None)
+    report.stages["load"] = load(site, options.rate, options.seconds, keep=own is not None)
     report.stages["latency"] = latency.latencies(before, latency.scrape(site))
     report.stages["audit"] = [journal_audit(site), lake_audit(site)]
-    if stop is not None:
-        code = stop()
-        report.stages["stop"] = [Finding("clean_stop", code == 0, f"the platform ended with exit code {code}")]
+    if own is not None:
+        report.stages["stop"] = [guarded("no_restart", lambda: _restarts(own.restarts())), _stopped(own)]
     return report
+
+
+def _restarts(found: Mapping[str, int]) -> Finding:
+    again = {name: count for name, count in found.items() if count}
+    told = ", ".join(f"{name} {count} times" for name, count in again.items())
+    message = f"crashed and started again: {told}" if again else f"{len(found)} process(es), none has crashed"
+    return Finding("no_restart", not again, message, {"restarts": sum(found.values())})
+
+
+def _stopped(own: place.Own) -> Finding:
+    code = own.stop()
+    return Finding("clean_stop", code == 0, f"the platform ended with exit code {code}")
 
 
 def in_words(report: Report) -> str:
@@ -96,10 +107,10 @@ def in_words(report: Report) -> str:
 
 
 @contextmanager
-def _site(options: Options, settings: Settings) -> Iterator[tuple[Site, Callable[[], int] | None]]:
+def _site(options: Options, settings: Settings) -> Iterator[tuple[Site, place.Own | None]]:
     if options.url is None:
         with place.platform(settings.broker, configuration.config_file(options.config)) as own:
-            yield own
+            yield own.site, own
         return
     parts = urlsplit(options.url)
     if parts.scheme != "http" or not parts.hostname:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestration.commands import page as pages
 from orchestration.commands.page import STARTING, Page
@@ -67,6 +68,14 @@ def running(home: Path) -> list[Address]:
         entry = json.loads((home / RUNNING_FILE).read_text())
         return [(str(each["host"]), int(each["port"])) for each in (entry, *entry.get("beside", ()))]
     return []
+
+
+def supervisor(home: Path) -> Address | None:
+    """Return where a running `trade up` itself answers, or None."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        parts = urlsplit(json.loads((home / RUNNING_FILE).read_text())["pages"]["up"])
+        return str(parts.hostname), int(parts.port or 80)
+    return None
 
 
 @contextlib.contextmanager

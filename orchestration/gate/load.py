@@ -30,6 +30,7 @@ def load(site: Site, rate: float, seconds: float, *, keep: bool = False) -> list
     """
     argv = [sys.executable, "-m", "streaming.bench.orders", "--url", site.url, "--home", str(site.home)]
     argv += ["--rate", str(rate), "--seconds", str(seconds), "--json", *(["--keep"] if keep else [])]
+    argv += [f"--beside={host}:{port}" for host, port in site.beside]
     done = subprocess.run(
         argv, env=os.environ, capture_output=True, text=True, timeout=seconds + OVERHEAD_S, check=False
     )

@@ -95,8 +95,7 @@ async def load(options: argparse.Namespace, place: Place, home: Path, rate: floa
 async def measure(options: argparse.Namespace, rate: float) -> dict[str, Any]:
     """Run one load, on a platform of its own unless a URL was given."""
     if options.url:
-        parts = urlsplit(options.url)
-        place = Place(Address(parts.hostname or "127.0.0.1", parts.port or 80))
+        place = Place(_address(options.url), tuple(_address(f"//{beside}") for beside in options.beside))
         return await load(options, place, options.home, rate)
     home = Path(tempfile.mkdtemp(prefix="bench-orders-"))
     try:
@@ -145,6 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if result["passed"] else 1
 
 
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    return Address(parts.hostname or "127.0.0.1", parts.port or 80)
+
+
 def _loop() -> asyncio.AbstractEventLoop:
     import uvloop
 
@@ -163,6 +167,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--feed-rate", type=float, default=FEED_RATE, help="ticks a second of the simulated market")
     parser.add_argument("--url", help="a running platform, instead of one of its own")
     parser.add_argument("--home", type=Path, help="with --url: the data folder of that platform, for its keys")
+    parser.add_argument(
+        "--beside", action="append", default=[], metavar="HOST:PORT", help="with --url: another process of it"
+    )
     parser.add_argument("--keep", action="store_true", help="with --url: leave open orders and raised limits")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)

@@ -12,6 +12,7 @@ from orchestration.commands import gate
 from orchestration.commands.failure import CommandError
 from orchestration.commands.gate import Options, Report, in_words
 from orchestration.gate import place
+from tests.kafka_node import KafkaNode
 
 # How long things take is for a quiet machine to judge.
 TIMES = {"load_latency", "risk_latency", "oms_latency"}
@@ -42,13 +43,30 @@ def test_a_sound_platform_passes_every_check_but_those_of_time(capsys: pytest.Ca
     assert found["lake_audit"]["figures"]["rows"] >= found["audit"]["figures"]["records"]
 
 
-def test_a_platform_without_a_sink_is_stopped(
+@pytest.mark.kafka
+def test_on_kafka_it_judges_the_two_processes_that_a_user_runs(
+    capsys: pytest.CaptureFixture[str], own_node: KafkaNode
+) -> None:
+    for _ in range(2):
+        _, report = run(capsys, broker=own_node.url)
+        assert set(failed(report)) <= TIMES, report
+        found = {each["name"]: each["message"] for stage in report["stages"].values() for each in stage}
+        assert found["roles"].endswith("roles run in 2 process(es)")
+        assert found["no_restart"] == "2 process(es), none has crashed"
+
+
+def test_a_platform_whose_gateway_refuses_is_stopped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, "ROLES", tuple(role for role in place.ROLES if role != "sink-journal"))
+    monkeypatch.setenv("TRADE_ROUTE__MAX_ORDER_VALUE", "1")
     code, report = run(capsys)
-    assert (code, report["verdict"], failed(report)) == (1, "STOP", ["roles"])
-    assert [*report["stages"]] == ["components"]
+    assert (code, report["verdict"], failed(report)[0]) == (1, "STOP", "fill")
+    assert [*report["stages"]] == ["components", "flow"]
+
+
+def test_a_process_that_crashed_stops_it() -> None:
+    finding = gate._restarts({"orders": 0, "market": 2})
+    assert (finding.passed, finding.message) == (False, "crashed and started again: market 2 times")
 
 
 def test_a_url_needs_the_keys_of_that_platform() -> None:

@@ -102,9 +102,12 @@ def test_a_page_of_an_earlier_run_with_the_same_role_does_not_count(tmp_path: Pa
 def test_where_they_answer_is_known_while_they_run(tmp_path: Path) -> None:
     addresses = [("127.0.0.1", 1), ("127.0.0.1", 2)]
     assert overview.running(tmp_path) == []
-    with overview.announced(tmp_path, addresses, {"status": "there"}):
+    assert overview.supervisor(tmp_path) is None
+    with overview.announced(tmp_path, addresses, {"up": "http://127.0.0.1:3/health/ready"}):
         assert overview.running(tmp_path) == addresses
+        assert overview.supervisor(tmp_path) == ("127.0.0.1", 3)
     assert overview.running(tmp_path) == []
     for text in ("", "[]", '{"host": "h"}'):
         (tmp_path / overview.RUNNING_FILE).write_text(text)
         assert overview.running(tmp_path) == []
+        assert overview.supervisor(tmp_path) is None
