@@ -31,7 +31,7 @@ HISTOGRAMS = {
     "feed_to_bar_seconds": "From the planned time of a tick to the acknowledgement of its bars.",
     "process_seconds": "Time of one batch of records in a processor.",
 }
-QUIET_LOGGERS = ("faust", "mode", "aiokafka", "kafka", "asyncio", "uvicorn", "deltalake")
+QUIET_LOGGERS = ("faust", "mode", "aiokafka", "kafka", "asyncio", "uvicorn", "websockets", "deltalake")
 
 # What a processor counts: its key in stats(), the metric, and the labels that go with it.
 _COUNTERS: tuple[tuple[str, str, str, dict[str, str]], ...] = (

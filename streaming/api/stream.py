@@ -9,20 +9,21 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 import msgspec
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from streaming.api import times
+from streaming.api import relay, times
+from streaming.api.forward import MARK
 from streaming.api.history_fold import execution_id, follow
 from streaming.api.keys import Key
 from streaming.api.operations import Services
 from streaming.api.order_models import view
 from streaming.api.symbols import as_uuid
-from streaming.owner.desk import DeskError, SlowReaderError, Subscription
+from streaming.owner.desk import DeskError, NotOwner, SlowReaderError, Subscription
 from trading.amounts import to_text
 from trading.events import OrderAccepted, OrderFilled, OrderMoved
 from trading.ids import digest
@@ -31,6 +32,9 @@ from trading.orders.state import OrderRow, State
 
 AUTH_S = 10.0
 SEND_S = 10.0
+# How long an owner is looked for, as while a partition moves.
+HOME_S = 5.0
+LOOK_S = 0.5
 MAX_STREAMS = 256
 MAX_OF_KEY = 32
 TRY_AGAIN = 1013
@@ -104,35 +108,69 @@ class Streams:
         return found
 
     async def _listen(self, socket: WebSocket, key: Key) -> None:
-        subscription: Subscription | None = None
         sender: asyncio.Task[None] | None = None
         asked: asyncio.Future[_Message] | None = None
+        async with contextlib.AsyncExitStack() as source:
+            try:
+                while True:
+                    asked = asyncio.ensure_future(_receive(socket))
+                    await asyncio.wait({asked, *({sender} if sender else ())}, return_when=asyncio.FIRST_COMPLETED)
+                    if sender is not None and sender.done():
+                        sender.result()
+                        return
+                    message = await asked
+                    wanted = [name for name in message.data.streams if name == relay.UPDATES]
+                    if wanted and sender is None:
+                        sender = asyncio.create_task(await self._source(socket, key, source))
+                    elif not wanted and sender is not None:
+                        sender.cancel()
+                        sender = None
+                        await source.aclose()
+                    await _say(socket, "listening", {"streams": wanted})
+            finally:
+                for task in (sender, asked):
+                    if task is not None:
+                        task.cancel()
+
+    async def _source(self, socket: WebSocket, key: Key, stack: contextlib.AsyncExitStack) -> Coroutine[Any, Any, None]:
+        """Return what sends the updates, from here or from the owner; look for him for a while."""
+        is_first = MARK not in socket.headers
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + HOME_S
+        while True:
+            try:
+                try:
+                    return await self._here(socket, key, stack)
+                except NotOwner as error:
+                    if error.url is None or not is_first:
+                        raise
+                    return await self._there(socket, key, stack, error)
+            except DeskError:
+                if not is_first or loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(LOOK_S)
+
+    async def _here(self, socket: WebSocket, key: Key, stack: contextlib.AsyncExitStack) -> Coroutine[Any, Any, None]:
+        desk = self._services.desk
+        subscription = desk.subscribe(partition=desk.partition_of(key.account))
         try:
-            while True:
-                asked = asyncio.ensure_future(_receive(socket))
-                await asyncio.wait({asked, *({sender} if sender else ())}, return_when=asyncio.FIRST_COMPLETED)
-                if sender is not None and sender.done():
-                    sender.result()
-                    return
-                message = await asked
-                wanted = [name for name in message.data.streams if name == "trade_updates"]
-                if wanted and sender is None:
-                    subscription = self._services.desk.subscribe(
-                        partition=self._services.desk.partition_of(key.account)
-                    )
-                    updates = await Updates.of(self._services, key.account)
-                    sender = asyncio.create_task(_send(socket, subscription, updates))
-                elif not wanted and sender is not None and subscription is not None:
-                    sender.cancel()
-                    subscription.close()
-                    sender = subscription = None
-                await _say(socket, "listening", {"streams": wanted})
-        finally:
-            if subscription is not None:
-                subscription.close()
-            for task in (sender, asked):
-                if task is not None:
-                    task.cancel()
+            updates = await Updates.of(self._services, key.account)
+        except BaseException:
+            subscription.close()
+            raise
+        stack.callback(subscription.close)
+        return _send(socket, subscription, updates)
+
+    async def _there(
+        self, socket: WebSocket, key: Key, stack: contextlib.AsyncExitStack, elsewhere: NotOwner
+    ) -> Coroutine[Any, Any, None]:
+        owner = await stack.enter_async_context(relay.relayed(elsewhere, key, self._services.ids()))
+
+        async def say(text: str) -> None:
+            async with asyncio.timeout(SEND_S):
+                await socket.send_text(text)
+
+        return relay.follow(owner, elsewhere, key.account, self._services.desk, say)
 
 
 class Updates:

@@ -21,15 +21,24 @@ from trading.commands import VenueAccepted, VenueExpired, VenueRejected
 class Listener:
     """A TradingStream in a thread of its own, and what it heard."""
 
-    def __init__(self, served: Served, name: str) -> None:
-        key = KEYS[name]
+    def __init__(self, address: str, key_id: str, secret: str) -> None:
         self.heard: list[TradeUpdate] = []
-        self.stream = TradingStream(key.key_id, key.secret, url_override=f"ws://{served.address}/stream")
+        self._more = threading.Condition()
+        self.stream = TradingStream(key_id, secret, url_override=f"ws://{address}/stream")
         self.stream.subscribe_trade_updates(self.hear)
         self.thread = threading.Thread(target=self.stream.run, daemon=True)
 
     async def hear(self, update: TradeUpdate) -> None:
-        self.heard.append(update)
+        with self._more:
+            self.heard.append(update)
+            self._more.notify_all()
+
+    def hears(self, client_order_id: str, within_s: float) -> bool:
+        """Tell whether an update of an order comes in time."""
+        with self._more:
+            return self._more.wait_for(
+                lambda: any(update.order.client_order_id == client_order_id for update in self.heard), within_s
+            )
 
     @property
     def events(self) -> list[str]:
@@ -39,7 +48,7 @@ class Listener:
 @pytest.fixture
 def listeners(served: Served, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[Listener, Listener]]:
     caplog.set_level(logging.CRITICAL)
-    mine, others = Listener(served, "a"), Listener(served, "b")
+    mine, others = (Listener(served.address, KEYS[name].key_id, KEYS[name].secret) for name in "ab")
     for listener in (mine, others):
         listener.thread.start()
     until_sync(lambda: len(served.rig.desk._subscriptions) == 2)
