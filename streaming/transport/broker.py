@@ -21,6 +21,7 @@ import structlog
 from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError, TopicSpec
 from streaming.transport.compaction import Rests, is_due, rewrite, snapshot, swap
 from streaming.transport.frames import Encoder, Frame
+from streaming.transport.recent import Recent
 from streaming.transport.segment import Segment
 from streaming.transport.segments import PartitionLog, sync_segments
 from streaming.transport.topics import TopicTable
@@ -52,6 +53,7 @@ class Partition:
         self.visible = log_.end
         self.queued_end = log_.end
         self.encoder = Encoder()
+        self.recent = Recent()
         self.turn: Turn | None = None
         self.turn_ms = 0
         self.waiters: list[asyncio.Future[None]] = []
@@ -158,8 +160,9 @@ class Broker:
         turn = partition.turn
         if turn is None:
             turn = self._begin_turn(partition)
-        first = partition.queued_end
+        first, size = partition.queued_end, partition.encoder.size
         partition.encoder.add(first, partition.turn_ms, messages)
+        partition.recent.add(first, partition.turn_ms, messages, partition.encoder.size - size)
         partition.queued_end = first + len(messages)
         return first, turn
 
@@ -181,6 +184,7 @@ class Broker:
             error = self._failed or self._write_one(partition, data, marks)
             if error is not None:
                 partition.queued_end = partition.log.end
+                partition.recent.cut(partition.queued_end)
                 _refuse(turn, error)
             elif self.fsync == "always":
                 self._unacknowledged.append((partition, partition.queued_end, turn))
@@ -265,7 +269,8 @@ class Broker:
 
     def read(self, partition: Partition, offset: int, stop: int, max_bytes: int) -> list[Frame]:
         """Return acknowledged records from `offset` on, below `stop`."""
-        return partition.log.read(offset, min(stop, partition.visible), max_bytes)
+        stop = min(stop, partition.visible)
+        return partition.recent.read(offset, stop, max_bytes) or partition.log.read(offset, stop, max_bytes)
 
     def commit(self, group: str, offsets: dict[tuple[str, int], int]) -> Turn | None:
         """Store what a group will read next; await the result."""

@@ -1,5 +1,8 @@
 """Partition of a key by Kafka's murmur2, so that each producer in any language finds the same shard."""
 
+from functools import lru_cache
+
+KEPT_KEYS = 4_096
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 _SEED = 0x9747B28C
@@ -20,6 +23,7 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
+@lru_cache(maxsize=KEPT_KEYS)
 def shard_of(instrument_id: str, shards: int) -> int:
     """Return the partition of an instrument among `shards`, as Kafka's default partitioner chooses it."""
     return (murmur2(instrument_id.encode()) & 0x7FFFFFFF) % shards

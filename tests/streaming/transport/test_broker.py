@@ -268,6 +268,8 @@ async def test_a_full_disk_refuses_whole_appends_and_goes_on_when_space_returns(
     assert values(broker) == written
     ballast.unlink()
     assert await append(broker, b"after") == len(written)
+    tail = broker.read(broker.partition("t", 0), len(written), len(written) + 1, 1_000)
+    assert [frame.value for frame in tail] == [b"after"]
     await broker.close()
     broker = opened(small_disk / "log")
     assert values(broker) == [*written, b"after"]

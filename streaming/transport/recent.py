@@ -1,0 +1,59 @@
+"""The newest records of a partition, kept as they were appended: who follows its end need not read the disk."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streaming.transport.frames import HEADER_BYTES, Frame
+
+KEPT_BYTES = 512 << 10
+
+
+class _Batch(NamedTuple):
+    """What one append brought."""
+
+    first: int
+    ts_ms: int
+    messages: Sequence[tuple[bytes | None, bytes | None]]
+    size: int
+
+
+class Recent:
+    """Batches with consecutive offsets, up to about `kept_bytes`, and the last one whatever its size."""
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
+        self._batches: deque[_Batch] = deque()
+        self._size = 0
+
+    def add(self, first: int, ts_ms: int, messages: Sequence[tuple[bytes | None, bytes | None]], size: int) -> None:
+        """Keep (key, value) pairs that get offsets from `first` on and take `size` bytes as frames."""
+        self._batches.append(_Batch(first, ts_ms, tuple(messages), size))
+        self._size += size
+        while self._size > self._kept_bytes and len(self._batches) > 1:
+            self._size -= self._batches.popleft().size
+
+    def cut(self, end: int) -> None:
+        """Forget what was not written: offsets from `end` on will be given again. A write is of whole batches."""
+        while self._batches and self._batches[-1].first >= end:
+            self._size -= self._batches.pop().size
+
+    def read(self, offset: int, stop: int, max_bytes: int) -> list[Frame]:
+        """Return frames with offset <= frame < stop up to about `max_bytes`; none where the first is not kept."""
+        batches = self._batches
+        if not batches or offset < batches[0].first:
+            return []
+        at = len(batches) - 1
+        while batches[at].first > offset:
+            at -= 1
+        frames: list[Frame] = []
+        while at < len(batches) and batches[at].first < stop:
+            first, ts_ms, messages, _ = batches[at]
+            for place in range(max(offset - first, 0), min(len(messages), stop - first)):
+                if max_bytes <= 0:
+                    return frames
+                key, value = messages[place]
+                frames.append(Frame(first + place, ts_ms, key, value))
+                max_bytes -= HEADER_BYTES + len(key or b"") + len(value or b"")
+            at += 1
+        return frames
