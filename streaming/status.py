@@ -71,10 +71,10 @@ class Board:
             self._flow_stats, self._feed_stats = self.flows(), self.feed()
             if self._client is None:
                 return
-            topics = {
-                spec.name: {str(number): await self._span(spec.name, number) for number in range(spec.partitions)}
-                for spec in self._specs
-            }
+            topics: dict[str, dict[str, dict[str, int]]] = {spec.name: {} for spec in self._specs}
+            partitions = [(spec.name, number) for spec in self._specs for number in range(spec.partitions)]
+            for (topic, number), span in (await self._client.spans(partitions)).items():
+                topics[topic][str(number)] = span._asdict()
             groups = {group: await self._group(group, topic, topics[topic]) for group, topic in self._groups.items()}
             self._offsets = {"topics": topics, "groups": groups}
             self._asked_s = time.monotonic()
@@ -121,14 +121,10 @@ class Board:
         """Return the committed offsets of each group as of the last refresh."""
         return {group: value["committed"] for group, value in self._offsets["groups"].items()}
 
-    async def _span(self, topic: str, number: int) -> dict[str, int]:
-        assert self._client is not None
-        begin = await self._client.begin_offset(topic, number)
-        return {"begin": begin, "end": await self._client.end_offset(topic, number)}
-
     async def _group(self, group: str, topic: str, spans: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
         assert self._client is not None
-        committed = {number: await self._client.committed(group, topic, int(number)) for number in spans}
+        found = await self._client.all_committed(group, topic, [int(number) for number in spans])
+        committed = {str(number): offset for number, offset in found.items()}
         lag = sum(max(0, span["end"] - max(committed[n] or 0, span["begin"])) for n, span in spans.items())
         return {"topic": topic, "committed": committed, "lag": lag}
 

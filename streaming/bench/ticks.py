@@ -26,7 +26,7 @@ from streaming.flow import Flow, FlowContext, SourceFlow
 from streaming.flows.ingest import Ingest
 from streaming.platform import Platform
 from streaming.settings import FeedSettings, HttpSettings, Settings
-from streaming.transport.client import BrokerClient, Record, TopicSpec
+from streaming.transport.client import BrokerClient, Record, Span, TopicSpec
 from streaming.transport.connect import connect
 from streaming.worker import GC_THRESHOLD
 from trading.market.batches import Array, BarBatch, TickBatch
@@ -103,9 +103,17 @@ class Probe:
         """Return the next offset."""
         return await self._client.end_offset(topic, partition)
 
+    async def spans(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Span]:
+        """Return what partitions hold."""
+        return await self._client.spans(partitions)
+
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Return what a group reads next."""
         return await self._client.committed(group, topic, partition)
+
+    async def all_committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Return what a group reads next of partitions."""
+        return await self._client.all_committed(group, topic, partitions)
 
 
 async def measure(settings: Settings, seconds: float, *, sinks: bool) -> Run:

@@ -270,8 +270,7 @@ class Normalize:
         self._writing = asyncio.create_task(self._write(head, body, stopped_s), name=f"{ROLE}-snapshot")
 
     async def _ends(self) -> dict[str, int]:
-        ends = await asyncio.gather(*(self._client.end_offset(*output) for output in self._outputs))
-        return {f"{t}/{n}": end for (t, n), end in zip(self._outputs, ends, strict=True)}
+        return {f"{t}/{n}": span.end for (t, n), span in (await self._client.spans(self._outputs)).items()}
 
     async def _written_out(self) -> None:
         writing, self._writing = self._writing, None

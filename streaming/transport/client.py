@@ -25,6 +25,13 @@ class TopicSpec(NamedTuple):
     retention_bytes: int = 4 << 30
 
 
+class Span(NamedTuple):
+    """What a partition holds: the offset of the oldest record, and the one that the next record will get."""
+
+    begin: int
+    end: int
+
+
 class BrokerError(Exception):
     """A broker operation that failed. `code` is stable; `retriable` says whether the same call may go through later."""
 
@@ -58,5 +65,11 @@ class BrokerClient(Protocol):
     async def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next record will get."""
 
+    async def spans(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Span]:
+        """Return what each of the partitions holds, in as few requests as can be."""
+
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Return the offset that the consumer group will read next, or None if it never committed."""
+
+    async def all_committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Return `committed` of several partitions, in as few requests as can be."""

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
-from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError, Record, TopicSpec
+from streaming.transport.client import MAX_MESSAGE_BYTES, BrokerError, Record, Span, TopicSpec
 from streaming.transport.kafka_requests import overlap
 from streaming.transport.kafka_writer import Messages, PartitionWriter, broker_error
 from streaming.transport.topics import check_same_partitions
@@ -177,15 +177,29 @@ class KafkaClient:
         except KafkaError as error:
             raise broker_error(error, f"{topic}[{partition}]") from error
 
+    async def spans(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Span]:
+        """Return what each partition holds, by one request for all beginnings and one for all ends."""
+        tps = [TopicPartition(*partition) for partition in partitions]
+        offsets = self._started(self._offsets)
+        try:
+            begins, ends = await offsets.beginning_offsets(tps), await offsets.end_offsets(tps)
+        except KafkaError as error:
+            raise broker_error(error, f"offsets of {len(tps)} partitions") from error
+        return {tuple(tp): Span(int(begins[tp]), int(ends[tp])) for tp in tps}
+
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Return what the group reads next, or None."""
-        tp = TopicPartition(topic, partition)
+        return (await self.all_committed(group, topic, [partition]))[partition]
+
+    async def all_committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Return what the group reads next of each partition, or None."""
+        tps = [TopicPartition(topic, partition) for partition in partitions]
         try:
-            offsets = await self._started(self._admin).list_consumer_group_offsets(group, partitions=[tp])
+            offsets = await self._started(self._admin).list_consumer_group_offsets(group, partitions=tps)
         except KafkaError as error:
             raise broker_error(error, f"group {group}") from error
-        found = offsets.get(tp)
-        return None if found is None or found.offset < 0 else int(found.offset)
+        found = {tp.partition: int(held.offset) for tp, held in offsets.items() if held.offset >= 0}
+        return {partition: found.get(partition) for partition in partitions}
 
     def _started(self, connection: T | None) -> T:
         if self._producer is None or connection is None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from streaming.transport.broker import Broker, Fsync
-from streaming.transport.client import BrokerError, Record, TopicSpec
+from streaming.transport.client import BrokerError, Record, Span, TopicSpec
 from streaming.transport.open_logs import acquire, release
 
 _READ_BYTES = 1 << 20
@@ -69,6 +69,15 @@ class LogClient:
         """Return the offset behind the newest acknowledged record."""
         return self._broker.partition(topic, partition).visible
 
+    async def spans(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Span]:
+        """Return what each partition holds."""
+        found = {partition: self._broker.partition(*partition) for partition in partitions}
+        return {partition: Span(held.log.begin, held.visible) for partition, held in found.items()}
+
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Return what the group reads next, or None."""
         return self._broker.committed(group, topic, partition)
+
+    async def all_committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Return what the group reads next of each partition, or None."""
+        return {partition: self._broker.committed(group, topic, partition) for partition in partitions}

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from streaming.transport.client import BrokerError, Record, TopicSpec
+from streaming.transport.client import BrokerError, Record, Span, TopicSpec
 
 
 class MemoryBroker:
@@ -50,9 +50,17 @@ class MemoryBroker:
         """Return the number of records."""
         return len(self.records[topic, partition])
 
+    async def spans(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Span]:
+        """Return the numbers of records."""
+        return {partition: Span(0, len(self.records[partition])) for partition in partitions}
+
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Return what a test has committed."""
         return self.offsets.get((group, topic, partition))
+
+    async def all_committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int | None]:
+        """Return what a test has committed."""
+        return {partition: self.offsets.get((group, topic, partition)) for partition in partitions}
 
 
 @dataclass

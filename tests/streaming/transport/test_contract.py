@@ -38,6 +38,8 @@ async def test_records_come_back_in_order_with_dense_offsets(client: BrokerClien
     assert await client.begin_offset(topic, 1) == 0
     assert await client.end_offset(topic, 1) == len(flat)
     assert await client.end_offset(topic, 0) == 0
+    assert await client.spans([(topic, 1), (topic, 0)]) == {(topic, 1): (0, len(flat)), (topic, 0): (0, 0)}
+    assert await client.spans([]) == {}
 
 
 async def test_the_first_appends_of_a_client_keep_their_order_too(url: str, client: BrokerClient, topic: str) -> None:
@@ -170,6 +172,8 @@ async def test_a_stream_sees_each_record_once_and_a_restart_goes_on_at_the_commi
         await until(lambda: len(seen) >= 201)
     assert sorted(seen) == sorted([(n % 2, n // 2, b"%d" % n) for n in range(200)] + [(0, 100, b"live")])
     assert [await client.committed(group, topic, p) for p in (0, 1)] == [101, 100]
+    assert await client.all_committed(group, topic, [1, 0]) == {1: 100, 0: 101}
+    assert await client.all_committed(f"not-{group}", topic, [0]) == {0: None}
     seen.clear()
     await client.append(topic, 1, [(b"k", b"later")])
     async with running(make_app(url, group, topic, handle, tmp_path)):
