@@ -92,6 +92,10 @@ class SimFeed:
         start_ns = self._now_ns() - start_seq * frame_ns if self._paced else VIRTUAL_START_NS
         seq = start_seq
         while not (self._limit and self.schedule.ticks_before(seq) >= self._limit):
+            end_ns = start_ns + round((seq + 1) * self.schedule.frame_s * SECOND_NS)
+            # Halfway: the frame before is on its way first, and this one is ready when its time has come.
+            if self._paced and await self._closing.wait_for((end_ns - frame_ns // 2 - self._now_ns()) / SECOND_NS):
+                return
             batch = self.frame(seq, start_ns)
             wait_s = (batch.clock_ns - self._now_ns()) / SECOND_NS if self._paced else 0.0
             if await self._closing.wait_for(wait_s):

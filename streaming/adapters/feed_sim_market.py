@@ -51,6 +51,8 @@ class SimMarket:
         self._amplitude = VOLATILITY * np.sqrt(knots)
         lanes = np.arange(count * OCTAVES, dtype=np.uint64).reshape(count, OCTAVES)
         self._lanes = _hash(_hash(lanes) + np.uint64(seed))
+        self._knot = np.full(OCTAVES, np.nan)
+        self._sides: tuple[Array, Array]
         self._last = 0.0, self.mids(0.0)
 
     def mids(self, elapsed_s: float) -> Array:
@@ -58,8 +60,9 @@ class SimMarket:
         position = elapsed_s / self._knots
         knot = np.floor(position)
         part = position - knot
-        left = _uniform(self._lanes, knot)
-        right = _uniform(self._lanes, knot + 1)
+        if not (knot == self._knot).all():
+            self._knot, self._sides = knot, (_uniform(self._lanes, knot), _uniform(self._lanes, knot + 1))
+        left, right = self._sides
         drift = ((left * (1 - part) + right * part) * self._amplitude).sum(axis=1)
         return np.asarray(self._start * np.exp(drift * np.sqrt(12.0)))
 

@@ -1,3 +1,4 @@
+import asyncio
 from itertools import pairwise
 
 import numpy as np
@@ -89,6 +90,25 @@ async def test_paced_by_the_wall_the_times_are_the_planned_ones() -> None:
     assert [frame.clock_ns for frame in frames] == [start_ns + n * SECOND_NS // 100 for n in (1, 2, 3)]
     assert all(frame.clock_ns - SECOND_NS // 100 <= frame.ts_ns.min() for frame in frames)
     assert all(frame.recv_ns > frame.clock_ns for frame in frames)
+
+
+async def test_a_frame_is_made_halfway_through_its_time_and_not_before_the_last_one_is_on_its_way() -> None:
+    made: list[int] = []
+
+    class Noting(SimFeed):
+        def frame(self, seq: int, start_ns: int) -> RawBatch:
+            made.append(seq)
+            return super().frame(seq, start_ns)
+
+    feed = Noting(FeedSettings(rate=1_000, burst=1, linger_ms=10), now_ns=lambda: 1_000 * SECOND_NS)
+    frames = feed.frames(0)
+    await anext(frames)
+    later = asyncio.ensure_future(anext(frames))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert made == [0]
+    await later
+    assert made == [0, 1]
 
 
 async def test_a_closed_feed_ends_without_eof() -> None:
