@@ -119,20 +119,32 @@ class DeliveryTracking(_Consumer):
         stopping = (self._stopped.is_set, cast("Any", fetcher)._stopped.is_set)
         try:
             while not any(stopped() for stopped in stopping):
-                await self.sleep(0)
+                await asyncio.sleep(0)
                 records, _ = await self._wait_next_records(IDLE_WAIT_S)
                 if self.should_stop:
                     return
                 if not self.flow_active:
                     await self._seek_back()
                 elif records:
-                    await self.wait_first(self._deliver(records), self.suspend_flow.wait())
+                    await self._deliver_until_suspended(records)
                     gap_s = getattr(self.app, "fetch_gap_s", 0.0)
                     if gap_s and sum(map(len, records.values())) < FEW_RECORDS:
                         await asyncio.sleep(gap_s)
         except (ConsumerStoppedError, asyncio.CancelledError):
             if not self.transport.app.should_stop:
                 raise
+
+    async def _deliver_until_suspended(self, records: Mapping[TP, list[Any]]) -> None:
+        delivering = asyncio.create_task(self._deliver(records))
+        try:
+            # Most are through in one turn, and Faust's wait would make four tasks for each.
+            await asyncio.sleep(0)
+            if not delivering.done():
+                await self.wait_first(delivering, self.suspend_flow.wait())
+            else:
+                delivering.result()
+        finally:
+            delivering.cancel()
 
     async def _seek_back(self) -> None:
         try:
