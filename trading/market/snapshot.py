@@ -14,12 +14,11 @@ import numpy as np
 from trading.codec import CodecError
 from trading.market.barbook import INST, WIDTH
 from trading.market.batches import Array
-from trading.market.dedup import IdSet, in_order
+from trading.market.idset import Columns, IdSet, in_order
 from trading.market.lane import Lane
 from trading.market.totals import Totals
 
 VERSION = "normalizer/1"
-_Columns = tuple[Array, Array, Array]
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -68,7 +67,7 @@ def capture(lanes: Mapping[str, Lane], totals: Totals) -> Callable[[], bytes]:
     return partial(_pack, totals, {venue: _pack_lane(lane) for venue, lane in used.items()}, words)
 
 
-def _pack(totals: Totals, lanes: dict[str, LaneState], words: dict[str, list[tuple[int, _Columns]]]) -> bytes:
+def _pack(totals: Totals, lanes: dict[str, LaneState], words: dict[str, list[tuple[int, Columns]]]) -> bytes:
     """Put the ids in order, which takes longer than all the rest."""
     whole = {
         venue: msgspec.structs.replace(
