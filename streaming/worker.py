@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from numpy._core.multiarray import _set_madvise_hugepage  # type: ignore[attr-defined]  # no stub
 
 from streaming.flow import Flow, FlowContext, Source, SourceFlow
 from streaming.settings import EXIT_CONFIG, SETTINGS, ConfigError, FeedSettings, Settings, load
@@ -166,6 +167,7 @@ async def _run(settings: Settings, flows: Sequence[Flow | SourceFlow], options: 
     from streaming.supervise import EXIT_FAILED, LoopWatch, PlatformError
     from streaming.transport.connect import connect
 
+    take_small_pages()
     stop, quiet = asyncio.Event(), asyncio.Event()
     _own_signals(stop, quiet)
     loops = LoopWatch()
@@ -228,6 +230,12 @@ def _rest_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
+
+
+def take_small_pages() -> None:
+    """Let numpy take memory in small pages: a huge one stops the loop for a millisecond when it is first used."""
+    # Numpy has no public name for it but an environment variable, which it reads when it is imported.
+    _set_madvise_hugepage(False)
 
 
 def _own_signals(stop: asyncio.Event, quiet: asyncio.Event) -> None:

@@ -28,7 +28,7 @@ from streaming.platform import Platform
 from streaming.settings import FeedSettings, HttpSettings, Settings
 from streaming.transport.client import BrokerClient, Record, Span, TopicSpec
 from streaming.transport.connect import connect
-from streaming.worker import GC_THRESHOLD
+from streaming.worker import GC_THRESHOLD, take_small_pages
 from trading.market.batches import Array, BarBatch, TickBatch
 from trading.schemas import BARS, TICKS, TICKS_RAW
 
@@ -215,6 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _with_uvloop(options: argparse.Namespace, home: Path) -> dict[str, Any]:
     import uvloop
 
+    # As a worker does it.
+    take_small_pages()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_all(options, home))
 

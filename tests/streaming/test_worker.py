@@ -8,14 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from numpy._core.multiarray import _set_madvise_hugepage  # type: ignore[attr-defined]  # no stub
 
 from streaming.settings import ConfigError
-from streaming.worker import KNOWN, _configured, flows_of, parse
+from streaming.worker import KNOWN, _configured, flows_of, parse, take_small_pages
 from tests.streaming.poll import until_sync
 from tests.streaming.probe_flow import FLOW
 from tests.streaming.worker_process import PROBE, ROOT, WorkerProcess, give, lines
 
 HEAVY = ("pandas", "feast", "mlflow", "sklearn", "dagster")
+
+
+def test_numpy_takes_small_pages() -> None:
+    before = _set_madvise_hugepage(True)
+    take_small_pages()
+    assert _set_madvise_hugepage(before) is False
 
 
 def test_ready_status_and_a_clean_stop(tmp_path: Path) -> None:
