@@ -99,6 +99,7 @@ class App(faust.App):
     # Read by the consumers of both transports.
     together = False
     fetch_gap_s = 0.0
+    held = False
 
     def _create_directories(self) -> None:
         """Create none: there are no tables, and state belongs to the processors."""
@@ -148,7 +149,7 @@ class RoleApp:
         self.flow = flow
         self.guard = Guard(flow, context)
         self._app = make_app(flow.role, context.settings)
-        self._app.together, self._app.fetch_gap_s = True, flow.fetch_gap_s
+        self._app.together, self._app.fetch_gap_s, self._app.held = True, flow.fetch_gap_s, flow.patient
         self.started = False
         _attach(self._app, flow, self.guard)
 
@@ -172,6 +173,13 @@ class RoleApp:
         self._app.finalize()
         await self._app.maybe_start()
         self.started = True
+
+    def begin(self) -> None:
+        """Fetch what has waited until now."""
+        if self._app.held:
+            self._app.held = False
+            if self.started:
+                self._app.consumer.fetch_again()
 
     async def commit(self) -> None:
         """Commit what was let go. A commit that is under way holds only what was let go before it."""

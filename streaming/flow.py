@@ -77,7 +77,8 @@ ProcessorFactory = Callable[[FlowContext, str, int], Processor]
 class Flow:
     """One consuming role: its name (also app id and consumer group), its input topic and its processors.
 
-    `fetch_gap_s` is how long a record may wait for others, so that they are fetched together.
+    `fetch_gap_s` is how long a record may wait for others, so that they are fetched together. `patient` records wait
+    until all roles of a process that starts are open: to work them would hold up who is asked first.
     """
 
     role: str
@@ -85,6 +86,7 @@ class Flow:
     factory: ProcessorFactory
     service: Service | None = None
     fetch_gap_s: float = 0.0
+    patient: bool = False
 
 
 class Source(Protocol):

@@ -19,7 +19,7 @@ from streaming.transport.departed import evict
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS_RAW
 
 WATCH_S = 0.1
-# What a source waits for the roles of its process at most.
+# What sources and patient roles wait for the roles of their process at most.
 HOLD_S = 10.0
 REFRESH_S = 1.0
 DRAIN_S = 60.0
@@ -84,6 +84,7 @@ class Platform:
         self._sources = [f.factory(self._context(f.role)) for f in self._flows if isinstance(f, SourceFlow)]
         self._roles = [RoleApp(flow, self._context(flow.role)) for flow in consuming]
         await asyncio.gather(*(role.start() for role in self._roles))
+        asyncio.get_running_loop().call_later(HOLD_S, self._begin)
         self._source_tasks = [
             asyncio.create_task(self._run(source), name=f"source-{number}")
             for number, source in enumerate(self._sources)
@@ -97,7 +98,7 @@ class Platform:
             self._check_tasks()
             if self.board.state == "starting" and not self._reasons():
                 self.board.state = "ready"
-                self._begun.set()
+                self._begin()
                 await self.board.refresh(force=True)
                 self.board.write()
                 _log.info("ready", roles=[flow.role for flow in self._flows], http=self.board.http)
@@ -107,10 +108,14 @@ class Platform:
             await asyncio.sleep(WATCH_S)
 
     async def _run(self, source: Source) -> None:
-        """Begin when the roles are ready, for what they read needs the time; but do not miss more of the market."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._begun.wait(), HOLD_S)
+        await self._begun.wait()
         await source.run()
+
+    def _begin(self) -> None:
+        """Let begin what waits for the roles, who need the time to open; at last, so as not to miss more of the market."""
+        self._begun.set()
+        for role in self._roles:
+            role.begin()
 
     async def _refresh(self) -> None:
         try:
@@ -133,7 +138,7 @@ class Platform:
 
     async def _drain(self, wanted: Callable[[RoleApp], bool]) -> None:
         self.board.state = "draining"
-        self._begun.set()
+        self._begin()
         try:
             async with asyncio.timeout(DRAIN_S):
                 for source, task in zip(self._sources, self._source_tasks, strict=False):

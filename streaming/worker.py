@@ -64,6 +64,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker and return its exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
+    # What a start makes stays: to look through it again and again would take a good part of the start.
+    gc.set_threshold(*GC_THRESHOLD)
     options.config = options.config or (CONFIG_FILE if CONFIG_FILE.exists() else None)
     try:
         settings, flows = _configured(options)

@@ -320,4 +320,4 @@ def policy_of(market: MarketSettings) -> MarketPolicy:
     )
 
 
-FLOW = Flow(ROLE, TICKS_RAW.name, Normalize)
+FLOW = Flow(ROLE, TICKS_RAW.name, Normalize, patient=True)

@@ -13,4 +13,10 @@ SINKS = {
     table.name: partial(JournalSink, table=table, rows=rows)
     for table, rows in ((JOURNAL_V1, Journal), (FILLS_V1, Fills), (POSITIONS_V1, Positions))
 }
-FLOW = Flow("sink-journal", ORDERS_JOURNAL.name, partial(SeveralSinks, sinks=SINKS), fetch_gap_s=FETCH_GAP_S)
+FLOW = Flow(
+    "sink-journal",
+    ORDERS_JOURNAL.name,
+    partial(SeveralSinks, sinks=SINKS),
+    fetch_gap_s=FETCH_GAP_S,
+    patient=True,
+)

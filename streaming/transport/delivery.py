@@ -5,7 +5,7 @@ interval tree of offset gaps (quadratic on topics with gaps), and the commit rul
 unacknowledged record in front of acknowledged ones. Here the order of delivery is remembered, and the commit goes up
 to the first delivered record that is not acknowledged.
 
-An app with `together` gets what was fetched of a partition as one message whose value is the list of its messages: a
+An app that is `held` is given nothing. One with `together` gets what was fetched of a partition as one message whose value is the list of its messages: a
 stream takes a turn of the event loop and a dozen calls for each message. With `fetch_gap_s` it waits that long between
 two fetches that found little.
 """
@@ -95,6 +95,10 @@ class DeliveryTracking(_Consumer):
         super().resume_partitions(tps)
         self._fetch_again.set()
 
+    def fetch_again(self) -> None:
+        """Look for records now."""
+        self._fetch_again.set()
+
     async def _wait_next_records(self, timeout: float) -> tuple[Mapping[TP, list[Any]] | None, set[TP] | None]:
         if not self.flow_active:
             await self.wait(cast("Any", self.can_resume_flow))
@@ -102,7 +106,7 @@ class DeliveryTracking(_Consumer):
             return await self._getmany(active_partitions=None, timeout=timeout), None
         self._fetch_again.clear()
         active = set(self._get_active_partitions())
-        if not active:
+        if not active or getattr(self.app, "held", False):
             await self.wait_for_stopped(self._fetch_again_or(timeout))
             return None, active
         if self._buffered_partitions:

@@ -89,7 +89,7 @@ def decode(data: bytes, position: int) -> tuple[Frame, int] | int:
         return end - position
     key = data[body:middle] if key_size >= 0 else None
     value = data[middle:end] if value_size >= 0 else None
-    if crc32(value or b"", crc32(key or b"", crc32(data[position + 8 : body]))) != crc:
+    if crc32(data[position + _PREFIX.size : end]) != crc:
         raise FrameError("CRC does not match")
     return Frame(offset, ts_ms, key, value), end
 
