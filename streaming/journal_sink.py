@@ -12,7 +12,7 @@ from streaming.columns import from_rows
 from streaming.flow import FlowContext
 from streaming.journal_mark import Folded, MarkFile
 from streaming.journal_rows import JournalRows
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.sink import DeltaSink
 from streaming.sink_rows import Rows, TableForm
 from streaming.transport.client import Record

@@ -112,7 +112,7 @@ class Platform:
         await source.run()
 
     def _begin(self) -> None:
-        """Let begin what waits for the roles, who need the time to open; at last, so as not to miss more of the market."""
+        """Let work begin that has waited, for roles that open need the time; the market is not missed for longer."""
         self._begun.set()
         for role in self._roles:
             role.begin()

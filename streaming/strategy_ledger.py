@@ -10,7 +10,7 @@ import structlog
 
 from streaming.flow import FlowContext
 from streaming.journal_mark import Folded, MarkFile
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import Record
 from trading.codec import CodecError
 from trading.ids import digest

@@ -27,7 +27,7 @@ from streaming.status import NAME
 
 if TYPE_CHECKING:
     from streaming.api.server import HttpServer
-    from streaming.owner.shared_rows import SharedRows
+    from streaming.owner.shared_start import SharedStart
 
 ROLES = ("ingest", "normalize", "sink-ticks", "sink-bars", "sink-frames")
 KNOWN = (*ROLES, "orders", "route", "strategy", "sink-journal")
@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def flows_of(roles: Sequence[str], extra: Sequence[str]) -> list[Flow | SourceFlow]:
     """Return the flows of the named roles and of `MODULE:NAME` references; raise `ConfigError`."""
-    from streaming.owner.shared_rows import SharedRows
+    from streaming.owner.shared_start import SharedStart
 
-    rows = SharedRows()
-    flows = [_role(name, rows) for name in roles] + [_reference(text) for text in extra]
+    start = SharedStart(takers=len({"orders", "route"}.intersection(roles)) or 1)
+    flows = [_role(name, start) for name in roles] + [_reference(text) for text in extra]
     names = [flow.role for flow in flows]
     for name in names:
         if names.count(name) > 1:
@@ -113,7 +113,7 @@ def _configured(options: argparse.Namespace) -> tuple[Settings, list[Flow | Sour
     return settings, flows_of(named or (() if options.flow else ROLES), options.flow)
 
 
-def _role(name: str, rows: "SharedRows") -> Flow | SourceFlow:
+def _role(name: str, start: "SharedStart") -> Flow | SourceFlow:
     if name not in KNOWN:
         raise ConfigError("command line", "--roles", f"unknown role {name!r}; known: {', '.join(KNOWN)}")
     if name == "ingest":
@@ -123,12 +123,12 @@ def _role(name: str, rows: "SharedRows") -> Flow | SourceFlow:
         from streaming.flows.orders import order_flow
         from streaming.owner.house import House
 
-        house = House(rows=rows)
+        house = House(start=start)
         return replace(order_flow(house), service=OrderApi(house))
     if name == "route":
         from streaming.flows.route import route_flow
 
-        return route_flow(rows=rows)
+        return route_flow(start=start)
     return _reference(f"streaming.flows.{name.replace('-', '_')}:FLOW")
 
 

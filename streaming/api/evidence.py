@@ -13,7 +13,7 @@ from streaming.api.operations import Call, Operation
 from streaming.api.orders import path_order
 from streaming.api.symbols import as_uuid
 from streaming.owner.desk import DeskError
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerError
 from trading.amounts import to_text
 from trading.codec import CodecError

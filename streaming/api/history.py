@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from streaming.api.history_fold import SCHEMA, TABLES, Execution, Fold
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerError, Record
 from trading.commands import LimitsBody
 from trading.orders.state import OrderRow

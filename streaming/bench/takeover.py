@@ -26,7 +26,7 @@ from streaming.bench.order_client import Address, Answer, Pool, headers_of, requ
 from streaming.bench.order_place import account_names, worker
 from streaming.bench.order_state import Caller, administrator, allow
 from streaming.owner.desk import partition_of
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerError
 from streaming.transport.connect import connect

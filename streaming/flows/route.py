@@ -22,8 +22,9 @@ from streaming.gateway.reconciler import RECONCILE_S, Reconciler
 from streaming.gateway.reporter import Reporter
 from streaming.gateway.restore import story_of
 from streaming.owner.clock import Clock, clock_of
-from streaming.owner.recovery import JournalReader, recover
-from streaming.owner.shared_rows import SharedRows
+from streaming.owner.journal_fold import JournalReader
+from streaming.owner.recovery import recover
+from streaming.owner.shared_start import SharedStart
 from streaming.settings import RouteSettings
 from streaming.transport.client import Record
 from streaming.transport.follow import follow
@@ -63,10 +64,10 @@ class Gatehouse:
     """What the partitions of this process share: the venue, the clock and the way back. The service of the flow."""
 
     def __init__(
-        self, make_venue: MakeVenue = paper_venue, reconcile_s: float = RECONCILE_S, rows: SharedRows | None = None
+        self, make_venue: MakeVenue = paper_venue, reconcile_s: float = RECONCILE_S, start: SharedStart | None = None
     ) -> None:
-        """Take how the venue is made, and rows that the owner shares; `start` comes before the first partition."""
-        self._make_venue, self.reconcile_s, self.rows = make_venue, reconcile_s, rows
+        """Take how the venue is made, and what the owner shares of its start."""
+        self._make_venue, self.reconcile_s, self.shared = make_venue, reconcile_s, start
         self._parts: tuple[Venue, Clock, Reporter] | None = None
 
     async def start(self, context: FlowContext) -> None:
@@ -103,7 +104,7 @@ class RouteLane:
         self._gateway = Gateway(caps_of(context.settings.route))
         self._open = OpenOrders()
         self._reader = JournalReader()
-        self._reconcile_s, self._rows = house.reconcile_s, house.rows
+        self._reconcile_s, self._shared = house.reconcile_s, house.shared
         self._reconciler: Reconciler | None = None
         self._position = 0
         self._before: Barrier | None = None
@@ -119,15 +120,14 @@ class RouteLane:
         end = await self._client.end_offset(ORDERS_JOURNAL.name, self._number)
         commands_end = await self._client.end_offset(ORDERS_COMMANDS.name, self._number)
         self._before = Barrier(self._client, self._number, commands_end)
-        found = await recover(self._client, self._number, end, self._rows)
+        found = await recover(self._client, self._number, end, self._shared)
         for event in story_of(found.state):
             self._open.apply(event)
         self._gateway.controls = found.state.controls
         self._reader.generation = found.state.generation
         self._clock.advance(found.last_ts_ns)
         self._reconciler = Reconciler(self._client, self._number, found.state, self._reconcile_s)
-        # A snapshot may have come while this was read.
-        self._position = max(end, found.snapshot_off + 1)
+        self._position = found.position
         await self._join_when_due()
         return self._position
 
@@ -279,7 +279,7 @@ def _lane(house: Gatehouse, context: FlowContext, _: str, partition: int) -> Rou
     return RouteLane(house, context, partition)
 
 
-def route_flow(make_venue: MakeVenue = paper_venue, rows: SharedRows | None = None) -> Flow:
-    """Return the flow with a venue of its own; `rows` are shared with the owner in the same process."""
-    house = Gatehouse(make_venue, rows=rows)
+def route_flow(make_venue: MakeVenue = paper_venue, start: SharedStart | None = None) -> Flow:
+    """Return the flow with a venue of its own; `start` is shared with the owner in the same process."""
+    house = Gatehouse(make_venue, start=start)
     return Flow(ROLE, ORDERS_JOURNAL.name, partial(_lane, house), service=house, fetch_gap_s=FETCH_GAP_S)

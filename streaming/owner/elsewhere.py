@@ -7,7 +7,7 @@ import asyncio
 import time
 
 from streaming.owner.desk import Answer, NotReady
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerClient, BrokerError
 from trading.commands import AnyCommand, encode_command
 from trading.events import AnyEvent

@@ -23,7 +23,7 @@ from streaming.owner.history import packaged_model
 from streaming.owner.owners import Owner, Owners
 from streaming.owner.partition import Partition, Surroundings
 from streaming.owner.prices import MarketBook, keep_reading
-from streaming.owner.shared_rows import SharedRows
+from streaming.owner.shared_start import SharedStart
 from streaming.transport.fenced import FencedWriter, fenced_writer
 from streaming.transport.follow import Follower, follow
 from trading.commands import AnyCommand
@@ -42,9 +42,9 @@ T = TypeVar("T")
 class House:
     """Implements `Desk` and the service of the role `orders`. `start` comes before the first partition."""
 
-    def __init__(self, *, clock: Clock | None = None, rows: SharedRows | None = None) -> None:
-        """Take the clock of the feed, or the one that is given; `rows` are shared with others of this process."""
-        self._clock, self._rows = clock, rows
+    def __init__(self, *, clock: Clock | None = None, start: SharedStart | None = None) -> None:
+        """Take the clock of the feed, or the one that is given; `start` is shared with others of this process."""
+        self._clock, self._shared = clock, start
         self._around: Surroundings | None = None
         self._owners: Owners | None = None
         self._partitions = 0
@@ -102,7 +102,7 @@ class House:
             lost=self._lost,
             observe=context.observe,
             renew_s=None if url.startswith("log:") else RENEW_S,
-            rows=self._rows,
+            start=self._shared,
         )
         self._followers = [prices, owners]
         _spawn(self._tasks, keep_reading(book, prices, clock), "prices")

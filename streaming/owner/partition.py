@@ -20,7 +20,7 @@ from streaming.owner.clock import Clock
 from streaming.owner.desk import Answer, DeskError, NotReady
 from streaming.owner.prices import MarketBook
 from streaming.owner.recovery import Recovery
-from streaming.owner.shared_rows import SharedRows
+from streaming.owner.shared_start import SharedStart
 from streaming.owner.writer import GroupWriter, Pairs
 from streaming.settings import OrderSettings
 from streaming.transport.client import BrokerClient, BrokerError
@@ -55,7 +55,7 @@ class Surroundings:
     lost: Callable[[int], None]
     observe: Callable[[str, float], None]
     renew_s: float | None = None
-    rows: SharedRows | None = None
+    start: SharedStart | None = None
 
 
 class Partition:
@@ -263,7 +263,7 @@ class Partition:
 
     async def _take_over(self) -> None:
         around, started = self._around, time.monotonic()
-        recovery = Recovery(around.client, self.number, around.rows)
+        recovery = Recovery(around.client, self.number, around.start)
         # Until the fence another owner may still answer: only what comes after it is a pause.
         await recovery.read_ahead()
         fencing_s = time.monotonic()

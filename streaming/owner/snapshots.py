@@ -41,13 +41,6 @@ class Cut(NamedTuple):
     rows: list[tuple[str, bytes | None]]
 
 
-class Newest(NamedTuple):
-    """The rows of a whole snapshot by key. Whoever has them leaves them as they are."""
-
-    rows: dict[str, bytes]
-    unfinished: list[tuple[str, bytes | None]]
-
-
 class Restored(NamedTuple):
     """A state and the journal offset that it stands at (-1: none). `unfinished` rows must be written again."""
 
@@ -86,11 +79,6 @@ async def write_rows(rows: Sequence[tuple[str, bytes | None]], append: Callable[
 
 async def load(rows: Rows) -> Restored:
     """Return the newest whole snapshot of a partition; rows come in the order in which they were written."""
-    return restored(await newest_of(rows))
-
-
-async def newest_of(rows: Rows) -> Newest:
-    """Return the rows of the newest whole snapshot."""
     newest: dict[str, bytes] = {}
     async for key, value in rows:
         name = (key or b"").decode()
@@ -106,14 +94,9 @@ async def newest_of(rows: Rows) -> Newest:
             newest.pop(name, None)
         else:
             newest[name] = value
-    return Newest(newest, unfinished)
-
-
-def restored(newest: Newest) -> Restored:
-    """Return the state of rows, which may be used again."""
     # Without a watermark nothing was ever whole; the journal has everything then.
-    state, journal_off = restore(newest.rows.items() if PARTITION in newest.rows else ())
-    return Restored(state, journal_off, newest.unfinished)
+    state, journal_off = restore(newest.items() if PARTITION in newest else ())
+    return Restored(state, journal_off, unfinished)
 
 
 def _unfinished(newest: dict[str, bytes], redo: dict[int, _Part]) -> list[tuple[str, bytes | None]]:

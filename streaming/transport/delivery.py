@@ -5,9 +5,9 @@ interval tree of offset gaps (quadratic on topics with gaps), and the commit rul
 unacknowledged record in front of acknowledged ones. Here the order of delivery is remembered, and the commit goes up
 to the first delivered record that is not acknowledged.
 
-An app that is `held` is given nothing. One with `together` gets what was fetched of a partition as one message whose value is the list of its messages: a
+An app with `together` gets what was fetched of a partition as one message whose value is the list of its messages: a
 stream takes a turn of the event loop and a dozen calls for each message. With `fetch_gap_s` it waits that long between
-two fetches that found little.
+two fetches that found little. Nothing is fetched while it is `held`.
 """
 
 import asyncio

@@ -14,7 +14,8 @@ from typing import Any
 from streaming.api.keys import Key, open_keys
 from streaming.bench.order_client import Address, Pool
 from streaming.bench.order_state import Caller, administrator, allow, audit, caught_up, listing, quoting, traders
-from streaming.owner.recovery import JournalReader, fold_journal, recover
+from streaming.owner.journal_fold import JournalReader
+from streaming.owner.recovery import fold_journal, recover
 from streaming.transport.connect import connect
 from tests.journeys import witness_venue
 from tests.journeys.order_trader import SYMBOL, Trader

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from streaming.owner.recovery import JournalReader
+from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerClient
 from streaming.transport.connect import connect
 from tests.trading.orders.builders import limits_body, submit

@@ -6,9 +6,8 @@ import pytest
 
 from streaming.owner import snapshots
 from streaming.owner.apply import apply
-from streaming.owner.recovery import JournalReader, Recovery, fold_journal, recover
+from streaming.owner.recovery import Recovery, fold_journal, recover
 from streaming.transport.client import BrokerError
-from streaming.transport.client import Record as Message
 from streaming.transport.fenced import BARRIER_KEY
 from tests.streaming.memory_broker import MemoryBroker
 from tests.trading.orders.builders import T0, market, submit
@@ -50,17 +49,6 @@ async def test_a_hole_is_not_passed_over() -> None:
         await fold_journal(broker, 0, 9)
 
 
-def test_a_reader_follows_the_fences() -> None:
-    state = State()
-    reader = JournalReader()
-    first = append_fence(state, "one", T0)
-    assert reader.take(Message("j", 0, 7, b"", first)) is not None
-    assert reader.generation == 7
-    assert reader.take(Message("j", 0, 8, b"", None)) is None
-    assert reader.take(Message("j", 0, 9, b"", append_fence(state, "stale", T0))) is None
-    assert reader.skipped == 1
-
-
 async def test_a_read_that_ends_early_is_no_recovery() -> None:
     broker = MemoryBroker()
     await journal(broker, State())
@@ -78,7 +66,7 @@ async def test_what_is_read_ahead_goes_on_with_what_was_written_meanwhile() -> N
         await broker.append(ORDERS_JOURNAL.name, 0, [(account.encode(), payload)])
     await broker.append(ORDERS_STATE.name, 0, [(BARRIER_KEY, None)])
     found = await recovery.finish(await broker.end_offset(ORDERS_JOURNAL.name, 0))
-    assert (found.folded, found.snapshot_off, found.last_ts_ns) == (4, -1, T0 + 5)
+    assert (found.folded, found.position, found.last_ts_ns) == (4, 4, T0 + 5)
     assert state_hash(found.state) == state_hash(state)
 
 
@@ -93,6 +81,6 @@ async def test_a_snapshot_that_came_meanwhile_is_taken_and_one_that_stayed_unfin
     # The watermark was not written any more.
     broker.records[ORDERS_STATE.name, 0].pop()
     found = await recovery.finish(end)
-    assert (found.folded, found.snapshot_off) == (0, end - 1)
+    assert (found.folded, found.position) == (0, end)
     assert [key for key, _ in found.unfinished] == [key for key, _ in taken.rows]
     assert state_hash(found.state) == state_hash(state)
