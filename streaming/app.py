@@ -179,7 +179,7 @@ class RoleApp:
         if self._app.held:
             self._app.held = False
             if self.started:
-                self._app.consumer.fetch_again()
+                self._app.consumer.resume_partitions(set())
 
     async def commit(self) -> None:
         """Commit what was let go. A commit that is under way holds only what was let go before it."""

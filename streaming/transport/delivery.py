@@ -95,10 +95,6 @@ class DeliveryTracking(_Consumer):
         super().resume_partitions(tps)
         self._fetch_again.set()
 
-    def fetch_again(self) -> None:
-        """Look for records now."""
-        self._fetch_again.set()
-
     async def _wait_next_records(self, timeout: float) -> tuple[Mapping[TP, list[Any]] | None, set[TP] | None]:
         if not self.flow_active:
             await self.wait(cast("Any", self.can_resume_flow))

@@ -17,7 +17,7 @@ VALUATION = {"quote", "value", "gross", "spread"}
 
 def parts(thing: Any) -> dict[str, Any]:
     """Return the fields of one of our own objects."""
-    names = getattr(thing, "__struct_fields__", None) or getattr(thing, "__slots__", ())
+    names: tuple[str, ...] = getattr(thing, "__struct_fields__", ()) or getattr(thing, "__slots__", ())
     return {name: getattr(thing, name) for name in names if not name.startswith("_") and name not in VALUATION}
 
 
