@@ -45,7 +45,8 @@ class Table:
     def words(self, first: int = 0, stop: int | None = None) -> Columns:
         """Return the words in a range of slots as (owner, page, bits)."""
         owner = self._owner[first:stop]
-        used = np.flatnonzero(owner)
+        # Numpy finds the places of a mask in half the time that it takes for those of numbers.
+        used = np.flatnonzero(owner != EMPTY)
         return owner[used] - _ONE, self._page[first:stop][used], self.bits[first:stop][used]
 
     def _slots(self, owner: Array, page: Array, *, claim: bool) -> Array:
