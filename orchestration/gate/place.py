@@ -20,7 +20,6 @@ from orchestration.processes import Child, Command
 ACCOUNTS = 64
 FEED_RATE = 200
 LINGER_MS = 50
-SINK_S = 2
 START_S = 60.0
 # What it takes itself at most, so that this one only ends a supervisor that hangs.
 STOP_S = 2 * WORKER_GRACE_S + DAGSTER_GRACE_S
@@ -68,7 +67,6 @@ def _command(home: Path, broker: str, config: Path | None) -> Command:
         "TRADE_FEED__SOURCE": "sim",
         "TRADE_FEED__RATE": str(FEED_RATE),
         "TRADE_FEED__LINGER_MS": str(LINGER_MS),
-        "TRADE_SINK__MAX_SECONDS": str(SINK_S),
         "TRADE_API__ACCOUNTS": json.dumps(accounts),
         "TRADE_STRATEGY__ACCOUNT": accounts[0],
     }

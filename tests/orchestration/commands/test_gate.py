@@ -22,6 +22,7 @@ TIMES = {"load_latency", "risk_latency", "oms_latency"}
 def _few_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(place, "ACCOUNTS", 3)
     monkeypatch.setenv("TRADE_HOME", str(tmp_path))
+    monkeypatch.setenv("TRADE_SINK__MAX_SECONDS", "2")
 
 
 def run(capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, dict[str, Any]]:
