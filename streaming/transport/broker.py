@@ -1,8 +1,8 @@
 """The embedded broker behind `log://`: one instance for each folder and process, shared by all who connect to it.
 
 Appends of one event-loop turn are written together. `always` acknowledges after fdatasync, `batch` after the write
-(synced each 50 ms), `off` leaves syncing to the kernel. On close everything is synced. A record is seen by readers
-once it is acknowledged. All methods belong to one event loop.
+(synced each 50 ms; a power cut leads back to the last sync of all), `off` leaves syncing to the kernel. On close all is
+synced. A record is seen by readers once it is acknowledged. All methods belong to one event loop.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial as bind
 from pathlib import Path
@@ -24,6 +24,7 @@ from streaming.transport.frames import Encoder, Frame
 from streaming.transport.recent import Recent
 from streaming.transport.segment import Segment
 from streaming.transport.segments import PartitionLog, sync_segments
+from streaming.transport.sync_point import SyncPoints
 from streaming.transport.topics import TopicTable
 
 Fsync = Literal["always", "batch", "off"]
@@ -71,7 +72,10 @@ class Partition:
 class Broker:
     """Topics, partitions and group offsets in one folder."""
 
-    def __init__(self, folder: Path, fsync: Fsync, sync: Callable[[int], None] = os.fdatasync) -> None:
+    def __init__(
+        self, folder: Path, fsync: Fsync, sync: Callable[[int], None] = os.fdatasync, boot: str | None = None
+    ) -> None:
+        """`sync` and `boot`, the life of the machine, are for tests."""
         self.folder = folder
         self.fsync = fsync
         self.users = 0
@@ -79,6 +83,9 @@ class Broker:
         self._sync = sync
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._topics = TopicTable(folder)
+        self._points = SyncPoints(folder, boot)
+        self._lost_from: Mapping[str, int] = {}
+        self._synced = asyncio.Event()
         self._committed: dict[tuple[str, str, int], int] = {}
         self._queued: list[Partition] = []
         self._unacknowledged: list[tuple[Partition, int, Turn]] = []
@@ -97,10 +104,16 @@ class Broker:
         self._lock()
         try:
             self._topics.load()
+            self._lost_from = self._points.lost_from()
             for spec in self._topics.all():
                 self._open_topic(spec)
             self._open_topic(TopicSpec(OFFSETS_TOPIC, 1, compacted=True))
             self._load_offsets()
+            if self.fsync != "batch":
+                self._points.forget()
+            elif self._lost_from:
+                self._points.write(self._ends())
+            self._lost_from = {}
         except BaseException:
             self.abandon()
             raise
@@ -125,6 +138,9 @@ class Broker:
                 compacted=spec.compacted,
             )
             partition_log.open()
+            end = self._lost_from.get(f"{spec.name}/{number}", partition_log.end)
+            if end < partition_log.end and (gone := partition_log.cut(end)):
+                log.error("power_cut", topic=spec.name, partition=number, offset=end, records_set_aside=gone)
             self._partitions[spec.name, number] = Partition(spec.name, number, partition_log)
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
@@ -219,14 +235,23 @@ class Broker:
         taken = [pair for partition in self._partitions.values() for pair in partition.log.take_unsynced()]
         unacknowledged, self._unacknowledged = self._unacknowledged, []
         sync = self._sync if self.fsync != "off" else _leave_to_kernel
+        ends = self._ends()
         try:
             await self.loop.run_in_executor(self._thread, sync_segments, taken, sync)
+            if self.fsync == "batch":
+                await self.loop.run_in_executor(self._thread, self._points.write, ends)
         except OSError as error:
             self._fail(error, unacknowledged)
             return
+        finally:
+            self._synced.set()
+            self._synced = asyncio.Event()
         for partition, end, turn in unacknowledged:
             partition.show(end)
             turn.set_result(None)
+
+    def _ends(self) -> dict[str, int]:
+        return {f"{topic}/{number}": partition.log.end for (topic, number), partition in self._partitions.items()}
 
     def _fail(self, error: OSError, unacknowledged: list[tuple[Partition, int, Turn]]) -> None:
         self._failed = BrokerError(
@@ -245,6 +270,10 @@ class Broker:
     async def _compact(self, partition: Partition) -> None:
         sealed = partition.log.sealed
         active = snapshot(partition.log.active)
+        name = f"{partition.topic}/{partition.number}"
+        # What supersedes an older record must have outlasted a power cut before that one goes.
+        while self.fsync == "batch" and not self._failed and self._points.ends.get(name, 0) < active.next_offset:
+            await self._synced.wait()
         try:
             # The thread takes their names away before this loop knows of the new one; until then they are read.
             for segment in sealed:
@@ -345,6 +374,7 @@ class Broker:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
+        self._points.close()
 
 
 def _segment_bytes(spec: TopicSpec) -> int:

@@ -4,6 +4,7 @@ Bounded: a log with retention drops its oldest segments, a compacted one is rewr
 """
 
 import errno
+import os
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import structlog
 
 from streaming.transport.client import BrokerError
 from streaming.transport.frames import Frame, FrameError, decode
-from streaming.transport.segment import Segment, corrupt, sync_folder
+from streaming.transport.segment import Segment, corrupt, sync_file, sync_folder
 
+UNSYNCED = ".unsynced"
 _READ_BYTES = 128 << 10
 _CURSORS = 64
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -71,6 +73,40 @@ class PartitionLog:
         self._unsynced[self.active] = None
         self._bases = [segment.base for segment in self._segments]
 
+    def cut(self, end: int) -> int:
+        """Take the records from offset `end` on out of an open log; return how many. Their bytes stay beside it."""
+        gone = self.end - end
+        self.abandon()
+        for segment in reversed(self._segments):
+            if segment.base >= end:
+                self._set_aside([segment])
+            elif segment.next_offset > end:
+                self._cut_segment(segment, end)
+        if self._segments[0].base >= end:
+            Segment(self.folder, end).path.touch()
+        sync_folder(self.folder)
+        self._segments, self._unsynced, self._reading = [], {}, None
+        self._cursors.clear()
+        self.open()
+        return gone
+
+    def _cut_segment(self, segment: Segment, end: int) -> None:
+        position = segment.position_of(end)
+        for frame, after in segment.scan(position):
+            if frame.offset >= end:
+                break
+            position = after
+        tail = Segment(self.folder, end).path.with_suffix(UNSYNCED)
+        try:
+            tail.write_bytes(segment.pread(segment.size, position))
+            segment.release()
+            segment.index_path.unlink(missing_ok=True)
+            os.truncate(segment.path, position)
+            for path in (tail, segment.path):
+                sync_file(path)
+        except OSError as error:
+            raise write_error(tail, error) from error
+
     def _open_segment(self, segment: Segment, *, last: bool, may_be_torn: bool) -> bool:
         """Add a segment; return False if its tail was torn, so that those behind it have no place any more."""
         end = self._segments[-1].next_offset if self._segments else segment.base
@@ -93,8 +129,9 @@ class PartitionLog:
     def _set_aside(self, segments: list[Segment]) -> None:
         """Take files out of the log that were begun just before a power cut, behind a file that lost its end."""
         for segment in segments:
-            aside = segment.path.with_suffix(".unsynced")
+            aside = segment.path.with_suffix(UNSYNCED)
             segment.path.replace(aside)
+            segment.index_path.unlink(missing_ok=True)
             log.error("unsynced_segment_set_aside", file=str(aside), bytes=aside.stat().st_size)
         segments.clear()
 

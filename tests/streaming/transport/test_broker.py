@@ -210,16 +210,37 @@ async def test_a_compacted_topic_stays_small_and_keeps_the_newest_of_each_key(tm
     await broker.close()
 
 
-async def test_what_is_being_compacted_can_be_read_at_every_moment(tmp_path: Path) -> None:
-    broker = opened(tmp_path / "log")
+async def compacting_rows(broker: Broker) -> int:
+    """Write rows until they are being compacted; return how many."""
     broker.create_topics([TopicSpec("rows", 1, compacted=True, retention_bytes=4_000)])
-    partition = broker.partition("rows", 0)
-    folder = tmp_path / "log" / "topics" / "rows" / "0"
     number = 0
     while not broker.compacting:
-        _, turn = broker.append(partition, [(b"key-%d" % (number % 5), b"x" * 100)])
+        _, turn = broker.append(broker.partition("rows", 0), [(b"key-%d" % (number % 5), b"x" * 100)])
         await turn
         number += 1
+    return number
+
+
+async def test_nothing_is_compacted_away_for_what_a_power_cut_may_take(tmp_path: Path) -> None:
+    gate = Gate()
+    broker = opened(tmp_path, sync=gate)
+    gate.open.clear()
+    number = await compacting_rows(broker)
+    await until(lambda: gate.calls > 0)
+    await asyncio.sleep(0)
+    log = broker.partition("rows", 0).log
+    assert (broker.compacting, len(log.read(0, number, 1 << 20))) == (True, number)
+    gate.open.set()
+    await until(lambda: not broker.compacting)
+    assert len(log.read(0, number, 1 << 20)) < number
+    await broker.close()
+
+
+async def test_what_is_being_compacted_can_be_read_at_every_moment(tmp_path: Path) -> None:
+    broker = opened(tmp_path / "log", fsync="always")
+    number = await compacting_rows(broker)
+    partition = broker.partition("rows", 0)
+    folder = tmp_path / "log" / "topics" / "rows" / "0"
     sealed = len(partition.log.sealed)
     assert sealed > 1
     # The loop stands still until the thread has put the compacted file in the place of the others.
@@ -274,3 +295,96 @@ async def test_a_full_disk_refuses_whole_appends_and_goes_on_when_space_returns(
     broker = opened(small_disk / "log")
     assert values(broker) == [*written, b"after"]
     await broker.close()
+
+
+class Life:
+    """A broker with a source and what is derived from it, on a machine whose lives are named."""
+
+    def __init__(self, folder: Path, boot: str, fsync: Fsync = "batch") -> None:
+        self.gate = Gate()
+        self.broker = Broker(folder, fsync, self.gate, boot)
+        self.broker.open()
+        self.broker.create_topics([TopicSpec("raw", 1), TopicSpec("derived", 1), TopicSpec("rows", 1, compacted=True)])
+
+    async def write(self, *names: str) -> None:
+        for name in names:
+            for topic in ("raw", "derived", "rows"):
+                turn = self.broker.append(self.broker.partition(topic, 0), [(b"key", name.encode())])[1]
+                await turn
+        turn_or_none = self.broker.commit("group", {("raw", 0): self.broker.partition("raw", 0).visible})
+        assert turn_or_none is not None
+        await turn_or_none
+
+    async def synced(self) -> None:
+        await until(lambda: self.broker._points.ends == self.broker._ends())
+
+    def held(self) -> dict[str, list[bytes | None]]:
+        partitions = {topic: self.broker.partition(topic, 0) for topic in ("raw", "derived", "rows")}
+        return {
+            name: [f.value for f in self.broker.read(each, 0, 1 << 60, 1 << 30)] for name, each in partitions.items()
+        }
+
+
+def wanted(*names: str) -> dict[str, list[bytes | None]]:
+    return {topic: [name.encode() for name in names] for topic in ("raw", "derived", "rows")}
+
+
+async def cut_off(folder: Path) -> None:
+    """Leave a broker as it is when the power goes, with records behind its last sync."""
+    before = Life(folder, "a")
+    await before.write("one", "two")
+    await before.synced()
+    before.gate.open.clear()
+    await before.write("three")
+    # The power has kept what is derived, and taken its source.
+    source = before.broker.partition("raw", 0).log.active
+    os.truncate(source.path, source.size - 10)
+    before.gate.open.set()
+    before.broker._points._boot = ""
+    before.broker.abandon()
+
+
+async def test_after_a_power_cut_all_topics_are_at_one_moment_and_nothing_is_thrown_away(tmp_path: Path) -> None:
+    await cut_off(tmp_path)
+    with capture_logs() as lines:
+        after = Life(tmp_path, "b")
+    assert after.held() == wanted("one", "two")
+    assert after.broker.committed("group", "raw", 0) == 2
+    told = {
+        (line["topic"], line["offset"], line["records_set_aside"]) for line in lines if line["event"] == "power_cut"
+    }
+    assert told == {("derived", 2, 1), ("rows", 2, 1), (OFFSETS_TOPIC, 1, 1)}
+    assert b"three" in next((tmp_path / "topics" / "derived" / "0").glob("*.unsynced")).read_bytes()
+    await after.write("four")
+    after.broker.abandon()
+    again = Life(tmp_path, "b")
+    assert again.held() == wanted("one", "two", "four"), "this life of the machine has lost nothing"
+    await again.broker.close()
+    third = Life(tmp_path, "c")
+    assert third.held() == wanted("one", "two", "four"), "a clean end is a sync of all"
+    await third.broker.close()
+
+
+async def test_a_process_that_dies_loses_nothing_that_it_has_written(tmp_path: Path) -> None:
+    before = Life(tmp_path, "a")
+    await before.write("one")
+    await before.synced()
+    before.gate.open.clear()
+    await before.write("two")
+    before.gate.open.set()
+    before.broker.abandon()
+    after = Life(tmp_path, "a")
+    assert after.held() == wanted("one", "two")
+    await after.broker.close()
+
+
+@pytest.mark.parametrize("fsync", ["always", "off"])
+async def test_other_modes_keep_no_point(tmp_path: Path, fsync: Fsync) -> None:
+    await cut_off(tmp_path)
+    other = Life(tmp_path, "b", fsync)
+    assert other.held() == wanted("one", "two")
+    await other.write("three")
+    other.broker.abandon()
+    after = Life(tmp_path, "c")
+    assert after.held() == wanted("one", "two", "three")
+    await after.broker.close()

@@ -98,6 +98,14 @@ class LogModel(RuleBasedStateMachine):
             self.model.pop()
         self.log = opened(Path(self.home.name), segment_bytes=600)
 
+    @precondition(lambda self: self.model)
+    @rule(share=st.floats(0, 1))
+    def cut(self, share: float) -> None:
+        """Go back to an earlier end."""
+        end = int(share * len(self.model))
+        assert self.log.cut(end) == len(self.model) - end
+        del self.model[end:]
+
     @invariant()
     def ends_agree(self) -> None:
         assert (self.log.begin, self.log.end) == (0, len(self.model))
@@ -280,3 +288,28 @@ def test_reading_needs_few_descriptors(tmp_path: Path) -> None:
     assert len(values(log)) == 2_000
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
     log.close()
+
+
+def test_what_is_cut_stays_beside_the_log(tmp_path: Path) -> None:
+    log = filled(tmp_path, 100)
+    before = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("*.log")))
+    with capture_logs() as lines:
+        assert log.cut(55) == 45
+    assert {line["event"] for line in lines} == {"unsynced_segment_set_aside"}
+    assert values(log) == [b"value %010d" % number for number in range(55)]
+    kept, aside = (sorted(tmp_path.glob(f"*.{kind}")) for kind in ("log", "unsynced"))
+    assert b"".join(path.read_bytes() for path in (*kept, *aside)) == before
+    add(log, [(b"key", b"value")])
+    log.close()
+    assert opened(tmp_path).end == 56
+
+
+def test_a_log_that_is_cut_before_its_begin_goes_on_there(tmp_path: Path) -> None:
+    log = opened(tmp_path, segment_bytes=500, retention_bytes=1_000)
+    for number in range(100):
+        add(log, [(b"key", b"value %010d" % number)])
+    assert log.begin > 10
+    log.cut(10)
+    assert (log.begin, log.end, values(log)) == (10, 10, [])
+    add(log, [(b"key", b"value")])
+    assert log.end == 11
