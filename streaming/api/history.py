@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import structlog
 
-from streaming.api.history_fold import SCHEMA, TABLES, Execution, Fold
+from streaming.api.history_fold import SCHEMA, TABLES, Execution, Fold, Progress
 from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerError, Record
 from trading.commands import LimitsBody
+from trading.orders.journal import read_record
 from trading.orders.state import OrderRow
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL
 
@@ -79,6 +80,7 @@ class History:
         self._partitions = partitions
         self._lock = asyncio.Lock()
         self._readers: dict[int, JournalReader] = {}
+        self._compared: set[int] = set()
         self._db = self._open()
         self._reads = _connect(path)
         self._fold = Fold(self._db)
@@ -216,7 +218,7 @@ class History:
         end = await self._journal.end_offset(ORDERS_JOURNAL.name, partition)
         while True:
             place = self._fold.progress(partition)
-            if place.next_offset > end or not place.fits:
+            if place.next_offset > end or not place.fits or await self._is_of_another(partition, place):
                 _log.warning("history_rebuilt", partition=partition, offset=place.next_offset, end=end)
                 self._rebuild()
                 continue
@@ -230,6 +232,18 @@ class History:
             work = asyncio.to_thread(self._fold.take, partition, taken, stop, reader.generation)
             self._work = asyncio.ensure_future(work)
             await asyncio.shield(self._work)
+
+    async def _is_of_another(self, partition: int, place: Progress) -> bool:
+        """Say once whether the journal has another record in the place of the newest that was folded."""
+        if partition in self._compared:
+            return False
+        self._compared.add(partition)
+        last = place.next_offset - 1
+        async for message in self._journal.read(ORDERS_JOURNAL.name, partition, last, place.next_offset):
+            if message.offset == last and message.value is not None:
+                record = read_record(message.value)
+                return record.seq == place.seq and record.hash != place.hash
+        return False
 
     def _rebuild(self) -> None:
         self._readers.clear()

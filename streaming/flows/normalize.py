@@ -55,6 +55,19 @@ class SnapshotHead(msgspec.Struct, frozen=True, kw_only=True):
     written: dict[str, int]
 
 
+class RawBehindError(Exception):
+    """The outputs come from offsets that `ticks.raw` does not have: it was made anew, or lost its end."""
+
+    code = "RAW_BEHIND"
+    retriable = False
+
+    def __init__(self, output: Output, written: int, end: int) -> None:
+        super().__init__(
+            f"{self.code}: {output[0]}[{output[1]}] holds what came of offset {written} of {TICKS_RAW.name}, which "
+            f"ends at {end}; new frames would be taken for old ones: bring it back, or move its outputs away too"
+        )
+
+
 class Normalize:
     """Processor of one partition of `ticks.raw`."""
 
@@ -91,6 +104,10 @@ class Normalize:
             newest = await newest_source(self._client, topic, number, self._partition, floor)
             known = head.written.get(f"{topic}/{number}", -1) if head else -1
             self._written[topic, number] = max(newest, known)
+        end = await self._client.end_offset(self._topic, self._partition)
+        ahead = max(self._written, key=self._written.__getitem__)
+        if self._written[ahead] >= end:
+            raise RawBehindError(ahead, self._written[ahead], end)
         self._quiet_below = max(self._written.values()) + 1
         committed = await self._client.committed(ROLE, self._topic, self._partition)
         if committed is not None and committed > self._position:

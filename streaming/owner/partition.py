@@ -269,7 +269,7 @@ class Partition:
         fencing_s = time.monotonic()
         end = await self._fenced.take_over()
         fenced_s = time.monotonic()
-        found = await recovery.finish(end)
+        found = await recovery.finish_for_owner(end)
         state = found.state
         around.clock.advance(found.last_ts_ns)
         payload = append_fence(state, around.name, around.clock.now_ns())

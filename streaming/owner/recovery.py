@@ -8,7 +8,7 @@ from streaming.owner.shared_start import SharedStart
 from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.fenced import BARRIER_KEY
 from trading.orders.state import State
-from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE
+from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE
 
 
 class Recovered(NamedTuple):
@@ -46,6 +46,20 @@ class Recovery:
             await self._load(end)
         return await self.fold_to(end)
 
+    async def finish_for_owner(self, end: int) -> Recovered:
+        """Do so for who writes from `end` on; raise `BrokerError` if the broker has lost what the state has seen.
+
+        After a power cut without a replica one topic may end before another: new records would be taken for old ones.
+        """
+        found, commands = await self.finish(end), ORDERS_COMMANDS.name
+        if found.position > end:
+            raise _lost("JOURNAL_BEHIND", f"{ORDERS_JOURNAL.name}[{self._partition}]", end, found.position - 1)
+        worked = found.state.causes.get(f"{commands}:{self._partition}", -1)
+        commands_end = await self._client.end_offset(commands, self._partition)
+        if worked >= commands_end:
+            raise _lost("COMMANDS_BEHIND", f"{commands}[{self._partition}]", commands_end, worked)
+        return found
+
     async def fold_to(self, end: int) -> Recovered:
         """Return the state at journal offset `end`; raise `JournalError` if the journal goes on with a hole.
 
@@ -72,6 +86,13 @@ class Recovery:
         end = await self._client.end_offset(ORDERS_STATE.name, self._partition)
         rows = self._client.read(ORDERS_STATE.name, self._partition, self._rows_end, end)
         return any([message.key != BARRIER_KEY async for message in rows])
+
+
+def _lost(code: str, what: str, end: int, seen: int) -> BrokerError:
+    return BrokerError(
+        code,
+        f"{what} ends at {end}, but offset {seen} was worked: the broker has lost its end. Restore it from a copy.",
+    )
 
 
 async def recover(client: BrokerClient, partition: int, end: int, start: SharedStart | None = None) -> Recovered:

@@ -126,6 +126,21 @@ async def test_a_chain_that_breaks_is_folded_anew(tmp_path: Path) -> None:
         history.close()
 
 
+async def test_a_journal_that_lost_its_end_and_grew_as_far_again_is_folded_anew(tmp_path: Path) -> None:
+    rig, other = Rig(tmp_path), Rig(tmp_path / "other")
+    orders = await busy(rig)
+    assert await busy(other) == orders
+    await rig.canceled(orders[2])
+    await rig.history.catch_up()
+    rig.history.close()
+    await other.fill(orders[2], "0.5", "47000")
+    again = History(tmp_path / "history.sqlite", FakeJournal(other.desk), other.desk.partitions)
+    await again.catch_up()
+    assert shown(again.order(orders[2])) == shown(other.row(orders[2]))
+    for history in (again, other.history):
+        history.close()
+
+
 async def test_a_cancelled_reader_leaves_the_fold_whole(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     orders = await busy(rig)

@@ -12,7 +12,7 @@ from streaming.adapters.frame_head import read_source
 from streaming.adapters.snapshot import SnapshotFile
 from streaming.flow import FlowContext
 from streaming.flows import normalize
-from streaming.flows.normalize import FLOW, Normalize, policy_of
+from streaming.flows.normalize import FLOW, Normalize, RawBehindError, policy_of
 from streaming.settings import FaultSettings, FeedSettings, MarketSettings, Settings
 from streaming.transport.client import BrokerError, Record
 from tests.streaming.adapters.frames import payloads
@@ -281,3 +281,23 @@ async def test_bars_come_after_the_ticks_that_they_follow_from(tmp_path: Path) -
 def test_the_policy_is_that_of_the_settings() -> None:
     policy = policy_of(MarketSettings(allowed_lateness_ms=3, jump_ratio=2.0, no_trade="carry"))
     assert (policy.allowed_lateness_ns, policy.jump_ratio, policy.no_trade) == (3_000_000, 2.0, "carry")
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+async def test_outputs_of_messages_that_are_lost_stop_it_before_others_are_taken_for_them(
+    tmp_path: Path, has_state: bool
+) -> None:
+    broker = await calm(tmp_path)
+    before = outputs(broker)
+    home = tmp_path / ("calm" if has_state else "new")
+    raw = broker.records["ticks.raw", 0]
+    lost = raw[-3:]
+    del raw[-3:]
+    with pytest.raises(RawBehindError, match=rf"RAW_BEHIND.*ends at {len(raw)}") as refusal:
+        await processor(broker, home).open()
+    assert not refusal.value.retriable
+    raw.extend(lost)
+    flow = processor(broker, home)
+    await work(flow, broker, await flow.open() or 0)
+    await flow.close()
+    assert outputs(broker) == before

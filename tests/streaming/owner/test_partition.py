@@ -163,6 +163,21 @@ async def test_a_journal_that_does_not_hold_together_is_fatal(world: World) -> N
     await again.leave()
 
 
+async def test_a_journal_that_ends_before_its_snapshot_is_not_written_on(world: World) -> None:
+    partition = await world.start()
+    await partition.execute(opening(), "t-1")
+    await partition.close()
+    world.broker.records[ORDERS_JOURNAL.name, 0].pop()
+    again = Partition(0, world.around)
+    again.start()
+    await until(lambda: (again.stats()["waiting"] or {}).get("code") == "JOURNAL_BEHIND")
+    assert not again.ready
+    with pytest.raises(NotReady):
+        await again.execute(opening("b"), "t-2")
+    assert len(world.causes) == 1
+    await again.leave()
+
+
 async def test_an_error_in_the_core_drops_the_state_that_it_may_have_half_changed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from trading.commands import OpenAccount
 from trading.orders.journal import JournalError, append_fence
 from trading.orders.snapshot import state_hash
 from trading.orders.state import State
-from trading.schemas import ORDERS_JOURNAL, ORDERS_STATE
+from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, ORDERS_STATE
 
 
 async def journal(broker: MemoryBroker, state: State) -> None:
@@ -84,3 +84,21 @@ async def test_a_snapshot_that_came_meanwhile_is_taken_and_one_that_stayed_unfin
     assert (found.folded, found.position) == (0, end)
     assert [key for key, _ in found.unfinished] == [key for key, _ in taken.rows]
     assert state_hash(found.state) == state_hash(state)
+
+
+async def test_an_owner_does_not_go_on_where_the_broker_has_lost_what_was_worked() -> None:
+    broker, state = MemoryBroker(), State()
+    await journal(broker, state)
+    end = await broker.end_offset(ORDERS_JOURNAL.name, 0)
+    await snapshots.write(snapshots.cut(state, end - 1), partial(broker.append, ORDERS_STATE.name, 0))
+    assert (await Recovery(broker, 0).finish_for_owner(end)).position == end
+    with pytest.raises(BrokerError, match="worked") as journal_lost:
+        await Recovery(broker, 0).finish_for_owner(end - 1)
+    state.causes[f"{ORDERS_COMMANDS.name}:0"] = 1
+    await snapshots.write(snapshots.cut(state, end - 1), partial(broker.append, ORDERS_STATE.name, 0))
+    await broker.append(ORDERS_COMMANDS.name, 0, [(b"a", b"")])
+    with pytest.raises(BrokerError, match="ends at 1, but offset 1") as commands_lost:
+        await Recovery(broker, 0).finish_for_owner(end)
+    assert (journal_lost.value.code, commands_lost.value.code) == ("JOURNAL_BEHIND", "COMMANDS_BEHIND")
+    await broker.append(ORDERS_COMMANDS.name, 0, [(b"a", b"")])
+    assert (await Recovery(broker, 0).finish_for_owner(end)).position == end
