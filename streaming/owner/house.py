@@ -146,6 +146,8 @@ class House:
         if self._hands_over is None:
             # The group gives each process something: who has everything is alone, as on the embedded log.
             self._hands_over = not self._broker.startswith("log:") and len(self._owned) < self._partitions
+            if self._hands_over:
+                _spawn(self._tasks, self._known.leave(self._url), "leave")
         if self._hands_over:
             await partition.save()
             self.set_aside(partition)
@@ -213,6 +215,11 @@ class House:
         assert self._around is not None, "the desk is started before it is used"
         return self._around
 
+    @property
+    def _known(self) -> Owners:
+        assert self._owners is not None, "the desk is started before it is used"
+        return self._owners
+
     def _owner(self, number: int) -> Partition:
         owned = self._owned.get(number)
         if owned is not None:
@@ -246,21 +253,18 @@ class House:
         owned = self._owned.get(owner.partition)
         if owned is not None and owned.aside and owner.url != self._url:
             self.give_up(owned)
+        self._given_up.set()
 
     async def _until_taken_over(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HAND_OVER_S):
-                while any(owned.aside for owned in self._owned.values()):
+                while self._known.has_heir(self._url) and any(owned.aside for owned in self._owned.values()):
                     self._given_up.clear()
                     await self._given_up.wait()
 
     def _announce(self, number: int, generation: int) -> None:
-        assert self._owners is not None, "the desk is started before it owns anything"
-        _spawn(
-            self._tasks,
-            self._owners.announce(Owner(partition=number, generation=generation, url=self._url)),
-            "announce",
-        )
+        owner = Owner(partition=number, generation=generation, url=self._url)
+        _spawn(self._tasks, self._known.announce(owner), "announce")
 
 
 def _spawn(tasks: set[asyncio.Task[None]], work: Any, name: str) -> None:

@@ -17,12 +17,16 @@ _log = structlog.get_logger("owners")
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """One take-over. The newest generation of a partition wins, whatever the order of arrival."""
+    """One take-over, or the word that its owner is `leaving`, and answers until there is another.
+
+    The newest generation of a partition wins, whatever the order of arrival.
+    """
 
     schema: str = "owners/1"
     partition: int
     generation: int
     url: str
+    leaving: bool = False
 
 
 class Owners:
@@ -39,6 +43,11 @@ class Owners:
         owner = self._known.get(partition)
         return None if owner is None else owner.url
 
+    def has_heir(self, url: str) -> bool:
+        """Say whether another process may take over from the one at `url`: not if all that are known leave too."""
+        others = [owner for owner in self._known.values() if owner.url != url]
+        return not others or any(not owner.leaving for owner in others)
+
     def hear(self, owner: Owner) -> None:
         """Take one announcement."""
         before = self._known.get(owner.partition)
@@ -53,6 +62,12 @@ class Owners:
             await self._client.append(OWNERS.name, 0, [(str(owner.partition).encode(), encode(owner))])
         except BrokerError as error:
             _log.warning("owner_not_announced", partition=owner.partition, code=error.code, reason=str(error))
+
+    async def leave(self, url: str) -> None:
+        """Tell everybody that the process at `url` stops."""
+        for owner in list(self._known.values()):
+            if owner.url == url:
+                await self.announce(msgspec.structs.replace(owner, leaving=True))
 
     async def keep_reading(self, follower: Follower) -> None:
         """Hear announcements for ever."""

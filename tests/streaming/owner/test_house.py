@@ -100,6 +100,24 @@ async def test_who_stops_answers_until_its_successor_does(tmp_path: Path, broker
 
 
 @pytest.mark.kafka
+async def test_two_that_stop_together_do_not_wait_for_each_other(
+    tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HAND_OVER_S", 600.0)
+    one, two = (Place(settings_of(tmp_path / name, broker, url=f"http://{name}")) for name in ("one", "two"))
+    async with one, two:
+        await one.own([0, 1])
+        await two.own([2, 3])
+        await until(lambda: one.house._known.url_of(2) == "http://two" and two.house._known.url_of(0) == "http://one")
+        await one.close()
+        stopping = asyncio.create_task(one.house.stop())
+        await until(lambda: not two.house._known.has_heir("http://two"))
+        assert not stopping.done(), "the other one may take over"
+        await two.close()
+        await asyncio.gather(stopping, two.house.stop())
+
+
+@pytest.mark.kafka
 async def test_a_stale_owner_reads_nothing_that_its_successor_may_have_changed(tmp_path: Path, broker: str) -> None:
     one, two = (Place(settings_of(tmp_path / name, broker, url=f"http://{name}")) for name in ("one", "two"))
     async with two, one:

@@ -20,6 +20,22 @@ def test_the_newest_generation_wins_whatever_the_order() -> None:
     assert (owners.url_of(1), owners.url_of(0)) == ("http://new", None)
 
 
+async def test_who_leaves_has_an_heir_unless_all_others_leave_too() -> None:
+    broker = MemoryBroker()
+    owners = Owners(broker)
+    for partition, url in enumerate(("http://me", "http://one", "http://two")):
+        assert owners.has_heir("http://me"), "nobody else is known yet"
+        owners.hear(Owner(partition=partition, generation=1, url=url))
+    await owners.leave("http://me")
+    await owners.leave("http://one")
+    assert (owners.has_heir("http://me"), owners.url_of(1)) == (True, "http://one")
+    await owners.leave("http://two")
+    assert not owners.has_heir("http://me")
+    assert [record.key for record in broker.records[OWNERS.name, 0]] == [b"0", b"1", b"2"]
+    owners.hear(Owner(partition=2, generation=2, url="http://new"))
+    assert owners.has_heir("http://me")
+
+
 async def test_announcements_reach_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming.owner.owners.TAKE_S", 0.01)
     broker = MemoryBroker()
