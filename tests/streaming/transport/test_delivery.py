@@ -1,11 +1,16 @@
 """The commit rule: up to the first delivered record that is not acknowledged, whatever gaps the offsets have."""
 
+import asyncio
 from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import pytest
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
+from mode import Service
+from mode.utils.locks import Event
 
 from streaming.transport.delivery import DeliveryTracking
 
@@ -58,3 +63,51 @@ def test_what_was_let_go_takes_all_before_it_along(offsets: set[int], gone: list
     done = [offset for offset in delivered if offset <= max(gone, default=-1)]
     assert consumer._new_offset(TP0) == (done[-1] + 1 if done else None)
     assert list(consumer._delivered[TP0]) == delivered[len(done) :]
+
+
+def delivering(deliver: Callable[[], Awaitable[None]]) -> Any:
+    """Return the part of a consumer that drains, around a delivery of the test."""
+
+    class Draining(DeliveryTracking, Service):
+        async def _deliver(self, _: Mapping[TP, list[Any]]) -> None:
+            await deliver()
+
+    consumer: Any = Draining()  # type: ignore[abstract,call-arg] # as above
+    consumer.suspend_flow = Event()
+    return consumer
+
+
+async def test_a_delivery_that_waits_ends_when_the_flow_is_suspended() -> None:
+    began, over = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    consumer = delivering(wait)
+    draining = asyncio.create_task(consumer._deliver_until_suspended({}))
+    await began.wait()
+    consumer.suspend_flow.set()
+    await draining
+    assert over.is_set()
+
+
+@pytest.mark.parametrize("turns", [0, 3])
+async def test_a_delivery_ends_before_the_next_and_its_failure_is_raised(turns: int) -> None:
+    delivered: list[int] = []
+
+    async def deliver() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        delivered.append(turns)
+        if len(delivered) == 2:
+            raise ValueError("broken")
+
+    consumer = delivering(deliver)
+    await consumer._deliver_until_suspended({})
+    assert delivered == [turns]
+    with pytest.raises(ValueError, match="broken"):
+        await consumer._deliver_until_suspended({})
