@@ -15,7 +15,7 @@ import structlog
 
 from streaming.owner import snapshots
 from streaming.owner.apply import Applied, apply
-from streaming.owner.audit import Tally
+from streaming.owner.audit import AUDIT_S, Tally, audit_from
 from streaming.owner.clock import Clock
 from streaming.owner.desk import Answer, DeskError, NotReady
 from streaming.owner.prices import MarketBook
@@ -34,7 +34,6 @@ BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 # Who was fenced off has most likely lost the partition; the group says so within its session time.
 FENCED_WAIT_S = 3.0
 TIMER_NS = 10**9
-AUDIT_S = 60.0
 FATAL = ("FSYNC_FAILED",)
 T = TypeVar("T")
 _log = structlog.get_logger("owner")
@@ -284,7 +283,8 @@ class Partition:
         self._tally = Tally(state)
         # What was folded is in no snapshot yet.
         self._snapshot_seq = state.seq - 1 - found.folded
-        self._snapshot_s = self._audit_s = self._renewed_s = time.monotonic()
+        self._snapshot_s = self._renewed_s = time.monotonic()
+        self._audit_s = audit_from(self.number, self._snapshot_s)
         self._counts["take_overs"] += 1
         self._counts["skipped"] += found.skipped
         self._seen |= {

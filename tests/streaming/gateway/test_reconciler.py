@@ -38,7 +38,8 @@ class Watch:
     def __init__(self, state: State) -> None:
         self.broker = MemoryBroker()
         self.reporter = Reporter(self.broker, 1)
-        self.reconciler = Reconciler(self.broker, 0, state, period_s=0)
+        self.now_s = 0.0
+        self.reconciler = Reconciler(self.broker, 0, state, period_s=0, clock=lambda: self.now_s)
 
     async def report(self, count: int) -> None:
         """Let something be on its way to the owner."""
@@ -72,6 +73,37 @@ def watch() -> Watch:
 
 def shown(order: str = "", filled_qty: int = 0) -> VenueOrder:
     return VenueOrder(order=order or oid(), instrument=XYZ.id, status="new", filled_qty=filled_qty)
+
+
+async def test_a_look_that_takes_long_rests_before_the_next(watch: Watch) -> None:
+    """At most a twentieth of the time is taken from the orders."""
+
+    class Slow(Told):
+        def view(self, account: str) -> VenueView | None:
+            watch.now_s += 1.0
+            return super().view(account)
+
+    slow = Slow(VenueView(venue="SIM"))
+    watch.reconciler = Reconciler(watch.broker, 0, working(), 60.0, lambda: watch.now_s)
+    watch.now_s = 60.0
+    assert await watch.go_on(slow) == []
+    watch.now_s += 18.9
+    assert await watch.go_on(slow) == []
+    assert watch.now_s == 79.9
+    watch.now_s += 0.2
+    assert [type(fix) for fix in await watch.go_on(slow)] == [VenueCanceled]
+
+
+@pytest.mark.parametrize("partition", range(9))
+async def test_the_first_pass_is_never_later_than_a_period(partition: int) -> None:
+    """And those of four partitions are apart."""
+    watch, first_s = Watch(working()), 60 - partition % 4 * 7.5
+    reconciler = Reconciler(watch.broker, partition, working(), 60.0, lambda: watch.now_s)
+    venue = Told(VenueView(venue="SIM"))
+    for now_s, passes in ((first_s - 0.1, 0), (first_s, 1), (first_s + 59.9, 1)):
+        watch.now_s = now_s
+        await reconciler.go_on(venue, watch.reporter, 0, T0)
+        assert reconciler.stats()["passes"] == passes
 
 
 async def test_a_lost_order_is_reported_and_a_missing_execution_too(watch: Watch) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from streaming.owner.audit import Tally
+from streaming.owner.audit import AUDIT_S, Tally, audit_from
 from tests.trading.orders.builders import XYZ, ack, canceled, desk, fill, row, step, submit
 from trading.commands import AnyCommand, Deposit, ReplaceOrder
 from trading.orders.state import State
@@ -98,3 +98,9 @@ async def test_a_child_that_forgot_what_its_parent_filled_is_found() -> None:
     assert await tally.differences(state) == []
     row(state, "q").inherited = 0
     assert [found.split()[0] for found in await tally.differences(state)] == ["CHILD"]
+
+
+def test_partitions_are_audited_apart_and_none_later_than_a_period_after_its_take_over() -> None:
+    begun = {audit_from(partition, 100.0) for partition in range(4)}
+    assert len(begun) == 4
+    assert all(100.0 - AUDIT_S < since_s < 100.0 for since_s in begun)
