@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from streaming.api.forward import MARK
 from streaming.api.keys import KEYS_FILE, Key, open_keys
 from streaming.app import SESSION_S
 from streaming.bench.order_client import Address, Answer, Pool, headers_of, request
@@ -120,7 +121,9 @@ class Clients:
             # A price far below the market, each of its own.
             body = {"symbol": "BTC/USD", "qty": "0.0001", "side": "buy", "type": "limit", "time_in_force": "gtc"}
             body |= {"limit_price": f"{55_000 + number % 900}", "client_order_id": name}
-            payload = request("POST", "/v2/orders", headers_of(key), json.dumps(body).encode())
+            # Who has answered must be the owner, so nothing may be handed on.
+            headers = headers_of(key) | {MARK: name}
+            payload = request("POST", "/v2/orders", headers, json.dumps(body).encode())
             await asyncio.sleep(max(0.0, planned - time.perf_counter()))
             answer = await self._until_answered(partition, payload)
             self.codes[answer.status] += 1
