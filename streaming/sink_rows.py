@@ -60,9 +60,7 @@ class _Amounts(NamedTuple):
 def tick_rows(record: Record, instruments: InstrumentTable) -> Rows:
     """Read a `ticks` message; raise `CodecError`."""
     batch = TickBatch.decode(record.value or b"")
-    check_days(batch.session)
-    part = _Amounts(batch, _codes(batch.kind, KINDS, "kind"), *_scales(batch.instrument, instruments))
-    return Rows(part, len(batch), len(record.value or b""), batch.src)
+    return _checked(record, batch, _codes(batch.kind, KINDS, "kind"), instruments)
 
 
 def tick_table(parts: Sequence[_Amounts]) -> pa.Table:
@@ -94,9 +92,7 @@ def tick_table(parts: Sequence[_Amounts]) -> pa.Table:
 def bar_rows(record: Record, instruments: InstrumentTable) -> Rows:
     """Read a `bars` message; raise `CodecError`."""
     batch = BarBatch.decode(record.value or b"")
-    check_days(batch.session)
-    part = _Amounts(batch, _codes(batch.interval_s, INTERVALS, "interval_s"), *_scales(batch.instrument, instruments))
-    return Rows(part, len(batch), len(record.value or b""), batch.src)
+    return _checked(record, batch, _codes(batch.interval_s, INTERVALS, "interval_s"), instruments)
 
 
 def bar_table(parts: Sequence[_Amounts]) -> pa.Table:
@@ -145,6 +141,12 @@ def frame_table(parts: Sequence[tuple[int, int | None, bytes, bytes, int, int]])
 
 TICK_FORM, BAR_FORM = TableForm(tick_rows, tick_table), TableForm(bar_rows, bar_table)
 FRAME_FORM = TableForm(frame_rows, frame_table)
+
+
+def _checked(record: Record, batch: TickBatch | BarBatch, names: Array, instruments: InstrumentTable) -> Rows:
+    check_days(batch.session)
+    part = _Amounts(batch, names, *_scales(batch.instrument, instruments))
+    return Rows(part, len(batch), len(record.value or b""), batch.src)
 
 
 def _head(payload: bytes) -> tuple[str, int, int] | None:

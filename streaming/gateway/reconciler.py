@@ -15,6 +15,7 @@ import structlog
 from streaming.adapters.venue import Venue
 from streaming.gateway.barrier import Barrier
 from streaming.gateway.reporter import Reporter
+from streaming.pace import head_start, rest_s
 from streaming.transport.client import BrokerClient
 from trading.commands import VenueFill, VenueReport
 from trading.orders.journal import JournalError, Record, fold
@@ -23,8 +24,7 @@ from trading.orders.state import State
 from trading.schemas import ORDERS_COMMANDS
 
 RECONCILE_S = 60.0
-# The passes of partitions begin apart, and take this share of the time at most: orders are worked meanwhile.
-APART = 8
+# Of the time, at most: orders are worked meanwhile.
 SHARE = 0.05
 # Of one pass; the counters have them all.
 LOGGED = 20
@@ -47,7 +47,7 @@ class Reconciler:
         self._state: State | None = state
         self._period_s = period_s
         self._clock = clock
-        self._next_s = clock() + period_s * (1 - partition % (APART // 2) / APART)
+        self._next_s = clock() + period_s * (1 - head_start(partition))
         self._rests_until_s = 0.0
         self._phase: Literal["idle", "first", "way", "second"] = "idle"
         self._left: list[str] = []
@@ -146,7 +146,7 @@ class Reconciler:
         else:
             into.update((difference.id, difference) for difference in reconcile(state, account, view, ts_ns))
         ended_s = self._clock()
-        self._rests_until_s = ended_s + min((ended_s - started_s) * (1 / SHARE - 1), self._period_s)
+        self._rests_until_s = ended_s + min(rest_s(ended_s - started_s, SHARE), self._period_s)
 
     def _note(self, differences: list[Difference]) -> None:
         for difference in differences:

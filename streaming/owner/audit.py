@@ -9,12 +9,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 
+from streaming.pace import head_start, rest_s
 from trading.events import AnyEvent, CashMoved, OrderAccepted, OrderFilled, OrderMoved
 from trading.orders.state import Account, OrderRow, State
 from trading.orders.transitions import TERMINAL
 
 AUDIT_S = 60.0
-APART = 8
 # Of the time, at most: orders are decided meanwhile.
 SHARE = 0.1
 
@@ -68,7 +68,7 @@ class Tally:
             account, started_s = state.accounts[name], time.perf_counter()
             found += self._account(account)
             found += _reserved(state, account)
-            await asyncio.sleep((time.perf_counter() - started_s) * (1 / SHARE - 1))
+            await asyncio.sleep(rest_s(time.perf_counter() - started_s, SHARE))
         return found
 
     def _account(self, account: Account) -> list[str]:
@@ -87,7 +87,7 @@ class Tally:
 
 def audit_from(partition: int, now_s: float) -> float:
     """Return since when the first audit of a partition is awaited: apart from others and from looks at the venue."""
-    return now_s - AUDIT_S * (partition % (APART // 2) + 0.5) / APART
+    return now_s - AUDIT_S * head_start(partition, 0.5)
 
 
 def _reserved(state: State, account: Account) -> list[str]:

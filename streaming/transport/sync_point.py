@@ -54,6 +54,7 @@ class SyncPoints:
         self._boot = boot_id() if boot is None else boot
         self._number = 0
         self._fd = -1
+        self._told = False
         self.ends: Mapping[str, int] = {}
 
     def lost_from(self) -> Mapping[str, int]:
@@ -100,9 +101,13 @@ class SyncPoints:
             os.pwrite(self._fd, head + body, self._number % 2 * SLOT_BYTES)
             os.fdatasync(self._fd)
         except OSError as error:
+            if not self._told:
+                log.warning("sync_point_not_kept", path=str(self._path), reason=str(error))
+            self._told = True
             # An old point would take back what is synced since.
-            log.warning("sync_point_not_kept", path=str(self._path), reason=str(error))
             self.forget()
+        else:
+            self._told = False
 
     def _open(self) -> None:
         is_new = not self._path.exists()

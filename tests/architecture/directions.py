@@ -18,6 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("streaming.lane", "streaming.supervise", "streaming.sink"),
     (
         "streaming.flow",
+        "streaming.pace",
         "streaming.poison",
         "streaming.retries",
         "streaming.sink_rows",
