@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from streaming.adapters.telemetry import start_logging
 from streaming.api.forward import MARK
 from streaming.api.keys import KEYS_FILE, Key, open_keys
 from streaming.app import SESSION_S
@@ -177,12 +178,12 @@ def _gaps(times: Sequence[float]) -> Iterator[float]:
     return (after - before for before, after in itertools.pairwise(times))
 
 
-async def measure(folder: Path, broker: str, rate: float, rounds: int) -> dict[str, Any]:
-    """Return the pauses of each kind, and what is wrong with the journal afterwards."""
+async def measure(folder: Path, broker: str, rate: float, kinds: Sequence[str]) -> dict[str, Any]:
+    """Return the pauses of these events one after the other, and what is wrong with the journal afterwards."""
     accounts = account_names(ACCOUNTS)
     market = Owner("market", folder, broker, accounts)
     one, two = (Owner(name, folder, broker, accounts) for name in ("one", "two"))
-    pauses: dict[str, list[float]] = {name: [] for name in BARS_S}
+    pauses: dict[str, list[float]] = {name: [] for name in kinds}
     try:
         await market.start(("ingest", "normalize"))
         await one.start()
@@ -193,7 +194,7 @@ async def measure(folder: Path, broker: str, rate: float, rounds: int) -> dict[s
         await allow(Caller(one.pool), administrator(list(open_keys(one.home, ()))), accounts, OPEN_ORDERS)
         clients = Clients((one, two), keys, rate)
         clients.start()
-        for name in (name for _ in range(rounds) for name in BARS_S):
+        for name in kinds:
             await two.start()
             pauses[name].append(round(await event(name, clients, one, two, broker), 3))
         await clients.stop()
@@ -232,18 +233,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--broker", default="kafka://127.0.0.1:9092", help="kafka://HOST:PORT, a fresh one")
     parser.add_argument("--rate", type=float, default=300.0, help="orders each second")
     parser.add_argument("--rounds", type=int, default=3, help="how often each kind is tried")
+    parser.add_argument("--only", choices=tuple(BARS_S), help="try one kind")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="takeover-"))
+    # Who is put out of a group is logged: not among the figures.
+    stop_logging = start_logging()
     try:
-        found = asyncio.run(measure(folder, options.broker, options.rate, options.rounds))
+        kinds = [options.only] if options.only else list(BARS_S)
+        found = asyncio.run(measure(folder, options.broker, options.rate, kinds * options.rounds))
     except (BrokerError, RuntimeError, TimeoutError) as error:
         sys.stderr.write(f"TAKEOVER_FAILED {error}\n")
         return EXIT_NO_PLATFORM
     finally:
+        stop_logging()
         shutil.rmtree(folder, ignore_errors=True)
     worst = {name: max(values) for name, values in found["pauses_s"].items()}
-    passed = not found["faults"] and all(worst[name] <= bar for name, bar in BARS_S.items())
+    passed = not found["faults"] and all(pause <= BARS_S[name] for name, pause in worst.items())
     page = {"bench": "takeover", "rate": options.rate, **found, "worst_s": worst, "bars_s": BARS_S, "passed": passed}
     sys.stdout.write(
         json.dumps(page) + "\n" if options.json else "".join(f"{key:>16}  {value}\n" for key, value in page.items())

@@ -1,12 +1,16 @@
-"""The parts of the take-over bench: how long a pause is, who is asked, and what it finds in a journal."""
+"""The take-over bench: how long a pause is, who is asked, what a journal tells, and all of it on a real broker."""
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from streaming.api.keys import make_keys
 from streaming.bench.order_client import Answer
-from streaming.bench.takeover import Clients, Owner, _gaps, faults_of
+from streaming.bench.takeover import Clients, Owner, _gaps, faults_of, main
 from streaming.owner.desk import partition_of
+from tests.kafka_node import KafkaNode
 from tests.streaming.owner.places import Place, settings_of
 from tests.streaming.poll import until
 from tests.trading.orders.builders import limits_body, submit
@@ -56,3 +60,13 @@ async def test_a_lost_order_is_found_in_the_journal(tmp_path: Path) -> None:
     broker = f"log://{tmp_path}/log"
     assert await faults_of(broker, {"c1"}) == []
     assert await faults_of(broker, {"c1", "c2"}) == ["lost: c2"]
+
+
+@pytest.mark.kafka
+def test_an_owner_is_killed_and_no_order_is_lost(own_node: KafkaNode, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--broker", own_node.url, "--rate", "50", "--rounds", "1", "--only", "kill_seen", "--json"])
+    page = json.loads(capsys.readouterr().out)
+    assert page["faults"] == []
+    assert page["acknowledged"] > 0
+    assert set(page["answers"]) == {"200"}
+    assert [len(pauses) for pauses in page["pauses_s"].values()] == [1]
