@@ -30,13 +30,14 @@ def config_file(config: Path | None) -> Path | None:
 
 
 def feed_source(source: str) -> str:
-    """Return the feed with its file made absolute; refuse a file that does not exist."""
+    """Return the feed with its file or folder made absolute, its options kept; refuse what does not exist."""
     if not source.startswith(_REPLAY):
         return source
-    file = Path(source.removeprefix(_REPLAY)).expanduser().resolve()
-    if not file.is_file():
-        raise CommandError("CONFIG_REFUSED", f"feed.source: no such file: {file}", exit_code=EXIT_CONFIG)
-    return f"{_REPLAY}{file}"
+    text, mark, options = source.removeprefix(_REPLAY).partition("?")
+    path = Path(text).expanduser().resolve()
+    if not path.exists():
+        raise CommandError("CONFIG_REFUSED", f"feed.source: no such file or folder: {path}", exit_code=EXIT_CONFIG)
+    return f"{_REPLAY}{path}{mark}{options}"
 
 
 @contextmanager

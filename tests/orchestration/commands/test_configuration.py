@@ -41,3 +41,10 @@ def test_a_replayed_file_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
     assert feed_source("sim") == "sim"
     with pytest.raises(CommandError, match="no such file"):
         feed_source("replay:../data/y.parquet")
+
+
+def test_a_folder_and_options_are_for_the_worker_to_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "frames_v1").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert feed_source("replay:frames_v1") == f"replay:{tmp_path / 'frames_v1'}"
+    assert feed_source("replay:frames_v1?speed=10&feed=sim-7") == f"replay:{tmp_path / 'frames_v1'}?speed=10&feed=sim-7"
