@@ -104,7 +104,7 @@ def _read(path: Path, texts: Texts) -> Iterator[Chunk]:
     try:
         yield from _read_csv(path, texts) if path.suffix == ".csv" else _read_parquet(path, texts)
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise FeedError(
             "FEED_FILE_UNREADABLE", f"{path}: {reason}. The file is damaged or half written; fetch it again and restart"
         ) from None
@@ -121,7 +121,7 @@ def _read_parquet(path: Path, texts: Texts) -> Iterator[Chunk]:
 
 
 def _read_csv(path: Path, texts: Texts) -> Iterator[Chunk]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         names = next(csv.reader(file), [])
     kind = check_columns(names, path.name)
     broken: list[Reject] = []

@@ -1,6 +1,6 @@
 """Rows of a tick file as columns, in the layout of a raw frame but of any length, and what could not become a row."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -95,9 +95,12 @@ class Rows:
         return RawBatch(**columns, feed=feed, venue=venue, seq=seq, clock_ns=clock_ns, recv_ns=clock_ns, eof=eof)
 
 
-def check_columns(names: Iterable[str], where: str) -> int:
-    """Return TRADE or QUOTE by the columns of a file; raise `FeedError` FEED_COLUMN_MISSING."""
+def check_columns(names: Sequence[str], where: str) -> int:
+    """Return TRADE or QUOTE by the columns of a file; raise `FeedError` FEED_COLUMN_MISSING or FEED_COLUMN_TWICE."""
     present = set(names)
+    twice = [name for name in names if name in KNOWN_COLUMNS and names.count(name) > 1]
+    if twice:
+        raise FeedError("FEED_COLUMN_TWICE", f"{where}: column {twice[0]!r} is there twice; remove or rename one")
     kind = TRADE if "price" in present or "trade_id" in present else QUOTE
     wanted = TRADE_COLUMNS if kind == TRADE else QUOTE_COLUMNS
     missing = [name for name in wanted if name not in present]
@@ -107,7 +110,8 @@ def check_columns(names: Iterable[str], where: str) -> int:
         what = "trades" if kind == TRADE else "quotes"
         raise FeedError(
             "FEED_COLUMN_MISSING",
-            f"{where}: {what} need column {missing[0]!r}, found {', '.join(sorted(present))}; rename or add the column",
+            f"{where}: {what} need column {missing[0]!r}, found {', '.join(sorted(present)) or 'none'}; "
+            "rename or add the column",
         )
     return kind
 

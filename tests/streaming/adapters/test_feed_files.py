@@ -25,6 +25,12 @@ def test_a_file_is_read_in_its_order(tmp_path: Path, suffix: str) -> None:
     assert ids == list(range(2_500))
 
 
+def test_a_byte_order_mark_belongs_to_no_column(tmp_path: Path) -> None:
+    file = write(trades(3), tmp_path / "day.csv")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert [n for chunk in read(file) for n in chunk.rows.trade_id.tolist()] == [0, 1, 2]
+
+
 def test_several_files_are_merged_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_files, "CHUNK_ROWS", 64)
     files = [

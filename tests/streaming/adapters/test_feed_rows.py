@@ -116,6 +116,12 @@ def test_a_missing_column_is_named(column: str) -> None:
     assert "day.csv" in str(raised.value)
 
 
+def test_a_column_that_is_there_twice_is_named() -> None:
+    with pytest.raises(FeedError, match=r"day\.csv: column 'price' is there twice") as raised:
+        check_columns([*trades(1).column_names, "price", "note", "note"], "day.csv")
+    assert raised.value.code == "FEED_COLUMN_TWICE"
+
+
 def test_rows_join_and_divide() -> None:
     rows, _, _ = read(trades(10))
     parts = [rows.take(slice(0, 3)), Rows.empty(), rows.take(slice(3, None))]
