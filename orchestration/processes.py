@@ -130,6 +130,7 @@ class Supervised:
     def __init__(self, command: Command, budget: RestartBudget, clock: Callable[[], float] = time.monotonic) -> None:
         self.command = command
         self.restarts = 0
+        self.last_pid: int | None = None
         self._budget = budget
         self._clock = clock
         self._child: Child | None = None
@@ -144,6 +145,7 @@ class Supervised:
         """Start the process."""
         self._due_s = None
         self._child = Child(self.command)
+        self.last_pid = self._child.pid
 
     def check(self) -> Crash | None:
         """Look once: report a crash, or start again what is due."""

@@ -8,12 +8,13 @@ from typing import Any
 import structlog
 
 from streaming import topics
+from streaming.adapters.feed import FeedError
 from streaming.adapters.telemetry import Metrics
 from streaming.app import RoleApp
 from streaming.flow import Flow, FlowContext, Service, Source, SourceFlow
 from streaming.settings import SETTINGS, ConfigError, Settings
 from streaming.status import NAME, Board
-from streaming.supervise import CommitWatch, PlatformError
+from streaming.supervise import EXIT_FAILED, CommitWatch, PlatformError
 from streaming.transport.client import BrokerClient, BrokerError
 from streaming.transport.departed import evict
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL, TICKS_RAW
@@ -24,6 +25,7 @@ HOLD_S = 10.0
 REFRESH_S = 1.0
 DRAIN_S = 60.0
 STOP_S = 10.0
+EXIT_FEED = 65
 EXIT_UNAVAILABLE = 69
 EXIT_DRAIN = 75
 _OWNER_STAGE = 2
@@ -143,7 +145,8 @@ class Platform:
             async with asyncio.timeout(DRAIN_S):
                 for source, task in zip(self._sources, self._source_tasks, strict=False):
                     await source.stop()
-                    await task
+                    await asyncio.wait([task])
+                self._check_sources()
                 for stage in _stages([role for role in self._roles if role.started and wanted(role)]):
                     await asyncio.gather(*(self._drain_role(role) for role in stage))
         except TimeoutError:
@@ -178,11 +181,15 @@ class Platform:
         for role in self._roles:
             if role.failure is not None:
                 raise PlatformError("ROLE_FAILED", f"{role.flow.role}: {_text(role.failure)}") from role.failure
+        self._check_sources()
+
+    def _check_sources(self) -> None:
         for task in self._source_tasks:
             error = task.exception() if task.done() and not task.cancelled() else None
             if error is not None:
                 code = str(getattr(error, "code", "SOURCE_FAILED"))
-                raise PlatformError(code, f"source: {_text(error)}") from error
+                exit_code = EXIT_FEED if isinstance(error, FeedError) else EXIT_FAILED
+                raise PlatformError(code, f"source: {_text(error)}", exit_code) from error
 
     def _reasons(self) -> list[str]:
         if self.board.state not in ("starting", "ready"):

@@ -1,8 +1,8 @@
 """`python -m streaming.worker`: several roles in one process and one event loop, with one HTTP server for all.
 
-Exit codes: 0 stopped clean, 1 a role failed, 2 wrong arguments, 69 no broker, 75 not drained in time, 78 settings
-refused; a second signal ends the process at once with 128 + its number. After SIGUSR1 it drains up to the owner of the
-orders, who is in another process, and waits: see `Platform.quiet`.
+Exit codes: 0 stopped clean, 1 a role failed, 2 wrong arguments, 65 the file of the feed is unreadable, 69 no broker, 75
+not drained in time, 78 settings refused; a second signal ends the process at once with 128 + its number. After SIGUSR1
+it drains up to the owner of the orders, who is in another process, and waits: see `Platform.quiet`.
 """
 
 import argparse

@@ -4,6 +4,8 @@ from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
+# Of a worker: what its feed reads has to change before another start can help.
+EXIT_FEED = 65
 
 
 class CommandError(Exception):

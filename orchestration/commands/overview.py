@@ -13,6 +13,8 @@ from orchestration.commands.page import STARTING, Page
 RUNNING_FILE = "up.json"
 # The worst first: a platform is as well as the process that is worst off.
 _STATES = ("failed", STARTING, "draining", "quiet", "stopped", "ready")
+# A process that is killed leaves the page of when it got ready.
+_ENDED = ("failed", "stopped")
 # What a process says of itself alone.
 _OWN = ("pid", "roles", "state", "started_ts", "http")
 
@@ -31,11 +33,11 @@ def fetch(addresses: Sequence[Address], within_s: float = pages.FETCH_TIMEOUT_S)
 def last(home: Path, pids: Collection[int | None] | None = None) -> Page | None:
     """Return what the processes left when they stopped, as one page, or None.
 
-    With `pids`, only if each of them left its page. Else of two pages with a role in common the newer one counts.
+    With `pids`, only if each of them left its last page. Else of two pages with a role in common the newer one counts.
     """
     found = [page for file in sorted((home / "status").glob("*.json")) if (page := pages.read(file)) is not None]
     if pids is not None:
-        found = [page for page in found if page.raw.get("pid") in pids]
+        found = [page for page in found if page.raw.get("pid") in pids and page.state in _ENDED]
         return together(found) if len(found) == len(pids) else None
     kept: list[Page] = []
     for page in sorted(found, key=_written, reverse=True):

@@ -69,6 +69,8 @@ def build(
     mismatches = list(account.get("mismatches", []))
     if page is None:
         mismatches.append("a worker left no status page, so the counts cannot be compared")
+    elif page.error is not None:
+        mismatches.insert(0, page.error)
     if outcome.exit_code:
         mismatches.append(f"the run ended with exit code {outcome.exit_code}")
     mismatches += [
@@ -96,6 +98,18 @@ def build(
     }
 
 
+def _left_out(report: Mapping[str, Any]) -> dict[str, int]:
+    """Return what the feed or the normaliser did not let through, by the words for it."""
+    feed, counters = report["feed"], report["counters"]
+    return {
+        "duplicates": counters.get("duplicates", 0),
+        "rejected": counters.get("rejected", 0),
+        "rows that cannot be read": feed.get("unreadable_rows", 0),
+        "frames too large": feed.get("oversize", 0),
+        "frames that cannot be read": counters.get("bad_frames", 0),
+    }
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
     return {
@@ -110,6 +124,9 @@ def in_words(report: Mapping[str, Any]) -> str:
     """Return the report as a few lines for people."""
     run = f"ran {report['run_s']:.1f} s: {report['ticks']:,} ticks, {report['ticks_per_s']:,.0f} ticks/s"
     lines = [run + (", feed drained" if report["drained"] else "")]
+    left_out = [f"{count:,} {words}" for words, count in _left_out(report).items() if count]
+    if left_out:
+        lines.append(f"  left out: {', '.join(left_out)}")
     lines += [f"  {name:<12} {table.get('rows', 0):>12,} rows" for name, table in report["rows"].items()]
     checked = sum(len(found) for found in report["checks"].values())
     lines.append(f"  {checked} checks over {max(len(report['checks']) - 1, 0)} days")

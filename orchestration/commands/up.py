@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from orchestration.commands import dagster_health, overview
 from orchestration.commands import page as pages
 from orchestration.commands.account import last_words
-from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, CommandError, home_in_use
+from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, EXIT_FEED, CommandError, home_in_use
 from orchestration.commands.plan import Plan, prepare_dagster_home
 from orchestration.commands.pulse import Probe, Pulse, Sight
 from orchestration.commands.view import View
@@ -97,7 +97,7 @@ class Platform:
         try:
             self._start()
             self._watch(None if for_s is None else began + for_s)
-            pids = tuple(worker.pid for worker in self._workers)
+            pids = tuple(worker.last_pid for worker in self._workers)
         finally:
             self._stop_workers()
             run_s = time.monotonic() - began
@@ -163,8 +163,8 @@ class Platform:
         if is_worker and self._plan.evict is not None:
             self._end_evicting()
             self._evicting = Child(self._plan.evict)
-        if is_worker and crash.code == EXIT_CONFIG:
-            self._exit_code = EXIT_CONFIG
+        if is_worker and crash.code in (EXIT_CONFIG, EXIT_FEED):
+            self._exit_code = EXIT_CONFIG if crash.code == EXIT_CONFIG else EXIT_FAILED
             self._view.note(words, process=name, code=crash.code)
         elif crash.pause_s is not None:
             self._view.note(f"{words}; starting it again in {crash.pause_s:g} s", process=name, code=crash.code)

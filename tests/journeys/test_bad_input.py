@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_read_ends_the_feed_and_keeps_what_is_in(
     with WorkerProcess(home, "--until-drained", "--feed", f"replay:{tmp_path / 'bad.parquet'}") as worker:
         code, _ = worker.end()
     page = evidence.final_status(home)
-    assert code == 1
+    assert code == 65
     assert page["state"] == "failed"
     assert page["error"]["code"] == expected
     assert "bad.parquet" in page["error"]["message"]

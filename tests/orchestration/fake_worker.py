@@ -74,6 +74,9 @@ def main(port: int, what: str, file: Path | None) -> None:
     if what == "crash":
         sys.stdout.write(json.dumps({"level": "error", "code": "LOG_TORN", "message": "the log is torn"}) + "\n")
         sys.exit(3)
+    if what == "feed":
+        sys.stdout.write(json.dumps({"level": "error", "code": "FEED_COLUMN_MISSING", "message": "no price"}) + "\n")
+        sys.exit(65)
     if what == "config":
         sys.stderr.write("trade.toml: feed.rate: must be above 0\n")
         sys.exit(78)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from streaming import lane, platform
+from streaming.adapters.feed import FeedError
 from streaming.flow import Flow, FlowContext, SourceFlow
-from streaming.platform import EXIT_DRAIN, EXIT_UNAVAILABLE, Platform
+from streaming.platform import EXIT_DRAIN, EXIT_FEED, EXIT_UNAVAILABLE, Platform
 from streaming.settings import ConfigError, MarketSettings, OrderSettings, Settings
 from streaming.supervise import PlatformError
 from streaming.transport.client import BrokerClient, BrokerError, Record
@@ -70,8 +71,11 @@ class Last(Copy):
 class Broken:
     """A source that cannot go on."""
 
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     async def run(self) -> None:
-        raise BrokerError("APPEND_REFUSED", "the broker said no")
+        raise self.error
 
     async def stop(self) -> None:
         """Do nothing."""
@@ -251,11 +255,22 @@ async def test_the_page_after_a_stop_is_the_last_word(tmp_path: Path, made: Made
 
 
 async def test_a_broken_source_is_named(made: Made) -> None:
-    one = made(SourceFlow("broken", lambda _: Broken()), FLOW)
+    one = made(SourceFlow("broken", lambda _: Broken(BrokerError("APPEND_REFUSED", "the broker said no"))), FLOW)
     await one.start()
     with pytest.raises(PlatformError, match="the broker said no") as caught:
         await one.watch(lambda: False)
     assert caught.value.code == "APPEND_REFUSED"
+
+
+@pytest.mark.parametrize("drains", [True, False])
+async def test_a_feed_that_cannot_be_read_has_an_exit_code_of_its_own(drains: bool, made: Made) -> None:
+    feed = Broken(FeedError("FEED_COLUMN_MISSING", "no price"))
+    one = made(SourceFlow("broken", lambda _: feed), FLOW)
+    await one.start()
+    await until(lambda: one.drained)
+    with pytest.raises(PlatformError, match="no price") as caught:
+        await (one.drain() if drains else one.watch(lambda: False))
+    assert (caught.value.code, caught.value.exit_code) == ("FEED_COLUMN_MISSING", EXIT_FEED)
 
 
 async def test_no_broker_is_unavailable(made: Made) -> None:

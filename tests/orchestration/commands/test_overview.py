@@ -80,14 +80,21 @@ def test_while_one_is_silent_it_is_starting_and_has_not_ended(free_port: int) ->
 
 def test_what_was_left_is_one_page_of_the_processes_that_are_asked_for(tmp_path: Path) -> None:
     assert overview.last(tmp_path) is None
-    leave(tmp_path, "streaming", MARKET)
-    leave(tmp_path, "orders", ORDERS)
+    leave(tmp_path, "streaming", MARKET | {"state": "stopped"})
+    leave(tmp_path, "orders", ORDERS | {"state": "failed"})
     page = overview.last(tmp_path, (2, 1))
     assert page is not None
     assert page.raw["roles"] == ["orders", "ingest", "normalize"]
     assert overview.last(tmp_path) == page
     for pids in ((2, 3), (None, 1), (2, 1, 3)):
         assert overview.last(tmp_path, pids) is None, pids
+
+
+def test_a_killed_process_has_left_no_last_page(tmp_path: Path) -> None:
+    leave(tmp_path, "orders", ORDERS)
+    assert overview.last(tmp_path, (2,)) is None
+    leave(tmp_path, "orders", ORDERS | {"state": "stopped"})
+    assert overview.last(tmp_path, (2,)) == Page(ORDERS | {"state": "stopped"})
 
 
 def test_a_page_of_an_earlier_run_with_the_same_role_does_not_count(tmp_path: Path) -> None:

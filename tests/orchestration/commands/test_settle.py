@@ -12,6 +12,7 @@ from tests.orchestration.fake_worker import DRAINED
 ENDED = Outcome(exit_code=0, run_s=2.0, restarts=0, pids=(1,))
 ACCOUNT: dict[str, Any] = {"tables": {"ticks_v1": {"rows": 30}}, "bars": {"duckdb": {"equal": 3}}, "mismatches": []}
 CHECKS = {"bronze": {}, "2013-10-07": {"clean_ticks_v1.schema": {"passed": True, "message": "", "figures": {}}}}
+BROKEN = DRAINED | {"state": "failed", "error": {"code": "FEED_COLUMN_MISSING", "message": "no price"}}
 FAILED = {"2013-10-07": {"clean_bars_v1.ohlc": {"passed": False, "message": "high below low", "figures": {}}}}
 
 
@@ -29,6 +30,7 @@ def test_a_run_that_agrees_reconciles() -> None:
         (ENDED, None, {}, CHECKS, "left no status page"),
         (Outcome(75, 2.0, 0, (1,)), Page(DRAINED), ACCOUNT, CHECKS, "exit code 75"),
         (ENDED, Page(DRAINED), ACCOUNT | {"mismatches": ["3 rows, 4 written"]}, CHECKS, "3 rows, 4 written"),
+        (ENDED, Page(BROKEN), ACCOUNT, CHECKS, "FEED_COLUMN_MISSING: no price"),
         (ENDED, Page(DRAINED), ACCOUNT, FAILED, "2013-10-07 clean_bars_v1.ohlc: high below low"),
     ],
 )
@@ -39,6 +41,15 @@ def test_whatever_disagrees_is_said(
     assert not report["reconciled"]
     assert any(words in line for line in report["mismatches"])
     assert "DOES NOT RECONCILE" in in_words(report)
+
+
+def test_what_was_left_out_is_said_although_everything_agrees() -> None:
+    feed = DRAINED["feed"] | {"unreadable_rows": 1_000, "oversize": 0}
+    flows = DRAINED["flows"] | {"normalize": {"0": {"rejected": 43, "duplicates": 0}}}
+    report = build(ENDED, Page(DRAINED | {"feed": feed, "flows": flows}), ACCOUNT, CHECKS)
+    assert report["reconciled"]
+    assert "  left out: 43 rejected, 1,000 rows that cannot be read" in in_words(report).splitlines()
+    assert "left out" not in in_words(build(ENDED, Page(DRAINED), ACCOUNT, CHECKS))
 
 
 def test_only_the_first_mismatches_are_shown_and_the_rest_counted() -> None:

@@ -127,6 +127,14 @@ def test_a_refused_configuration_is_not_tried_again(tmp_path: Path, free_port: i
     assert "feed.rate: must be above 0" in view.notes[1]
 
 
+def test_a_feed_that_cannot_be_read_is_not_tried_again(tmp_path: Path, free_port: int) -> None:
+    view = Recorder()
+    outcome = up.run(plan(tmp_path, free_port, "feed"), view, for_s=None)
+    assert (outcome.exit_code, outcome.restarts) == (1, 0)
+    assert outcome.pids[0] is not None
+    assert "FEED_COLUMN_MISSING: no price" in view.notes[1]
+
+
 def test_dagster_may_stay_down_without_ending_market_data(
     tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
