@@ -28,19 +28,21 @@ class SnapshotFile:
         self.path = path
         self._lock = self._locks[path]
 
-    def write(self, header: msgspec.Struct, body: bytes) -> None:
-        """Replace the snapshot durably. Raises OSError; the old one then still stands."""
+    def write(self, header: msgspec.Struct, *body: bytes | memoryview) -> None:
+        """Replace the snapshot durably by parts of a body. Raises OSError; the old one then still stands."""
         head = msgspec.json.encode(header)
-        crc = zlib.crc32(body, zlib.crc32(head))
+        crc, size = zlib.crc32(head), 0
+        for part in body:
+            crc, size = zlib.crc32(part, crc), size + memoryview(part).nbytes
         with self._lock:
-            self._replace(MAGIC + _FRAME.pack(crc, len(head), len(body)) + head, body)
+            self._replace(MAGIC + _FRAME.pack(crc, len(head), size) + head, *body)
 
-    def _replace(self, head: bytes, body: bytes) -> None:
+    def _replace(self, *parts: bytes | memoryview) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
         with fresh.open("wb") as file:
-            file.write(head)
-            file.write(body)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.path)

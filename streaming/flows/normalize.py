@@ -25,6 +25,7 @@ from trading.codec import encode
 from trading.market.normalize import Normalized, Normalizer
 from trading.market.policy import MarketPolicy
 from trading.market.shards import shard_of
+from trading.market.snapshot import Part
 from trading.messages import Price, Source
 from trading.schemas import BARS, DEADLETTER, PRICES, TICKS, TICKS_RAW
 
@@ -294,7 +295,7 @@ class Normalize:
         if writing is not None:
             await writing
 
-    async def _write(self, head: SnapshotHead, body: Callable[[], bytes], stopped_s: float) -> None:
+    async def _write(self, head: SnapshotHead, body: Callable[[], Sequence[Part]], stopped_s: float) -> None:
         try:
             made_s = await asyncio.to_thread(self._make, head, body)
         except OSError as error:
@@ -312,11 +313,11 @@ class Normalize:
             paced_s = min((stopped_s + made_s) / SNAPSHOT_SHARE, LONGEST_S)
             self._snapshot_every_s = max(self._market.snapshot_seconds, paced_s)
 
-    def _make(self, head: SnapshotHead, body: Callable[[], bytes]) -> float:
+    def _make(self, head: SnapshotHead, body: Callable[[], Sequence[Part]]) -> float:
         started = time.monotonic()
         made = body()
         cost_s = time.monotonic() - started
-        self._file.write(head, made)
+        self._file.write(head, *made)
         return cost_s
 
     def _rules(self) -> str:

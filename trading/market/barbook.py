@@ -99,10 +99,8 @@ class BarBook:
             self._load(cells[keep])
 
     def dump(self) -> tuple[Array, Array]:
-        """Return the state: the matrix in order of (instrument, interval, start), and the carry positions."""
-        cells = self._cells[: self._rows]
-        order = np.lexsort((cells[:, START], cells[:, IV], cells[:, INST]))
-        return cells[order], self._carried_to
+        """Return a copy of the state: the matrix, for `in_order`, and the carry positions."""
+        return self._cells[: self._rows].copy(), self._carried_to.copy()
 
     def load(self, cells: Array, carried_to: Array) -> None:
         """Take the state of a `dump`."""
@@ -219,6 +217,11 @@ class BarBook:
         mine = cells[(cells[:, INST] == inst) & (cells[:, IV] == 0)]
         mine = mine[np.argsort(mine[:, START])]
         return mine[:, START], mine[:, CLOSE], mine[:, TRADES]
+
+
+def in_order(cells: Array) -> Array:
+    """Return a matrix in order of (instrument, interval, start)."""
+    return np.asarray(cells[np.lexsort((cells[:, START], cells[:, IV], cells[:, INST]))])
 
 
 def add_saturated(left: Array, right: Array) -> Array:

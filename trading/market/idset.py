@@ -7,6 +7,7 @@ only gain bits, so a word that is in both tables is read as both together, and n
 import numpy as np
 
 from trading.market.batches import Array
+from trading.market.words import Columns, Words
 
 FIRST_SLOTS = 8_192
 # A table a quarter full finds nearly every word at the first or second place; each further place costs all columns.
@@ -17,9 +18,6 @@ MAX_WORDS = 2_097_152
 MOVED_SLOTS = 1_024
 MOVED_PER_WORD = 2 * SLOTS_PER_WORD
 EMPTY = 0
-# Ids below 2 ** 54 and 2 ** 15 owners fit into one number to be ordered by.
-PAGE_BITS = 48
-Columns = tuple[Array, Array, Array]
 
 
 class Table:
@@ -83,6 +81,8 @@ class IdSet:
         self._table = Table(slots)
         self._old: Table | None = None
         self._moved = 0
+        self._captured: Words | None = None
+        self._since: list[Columns] = []
 
     def merge(self, owner: Array, page: Array, bits: Array) -> Array | None:
         """Or `bits` into the words of distinct (owner, page) keys; return the words before, or None when full."""
@@ -98,25 +98,25 @@ class IdSet:
             before = before | self._old.find(owner, page)
         self._table.bits[slots] = before | bits
         self.words += len(before) - int(np.count_nonzero(before))
+        if self._captured is not None:
+            self._since.append((owner, page, bits))
         return before
 
-    def dump(self) -> Columns:
-        """Return the words as (owner, page, bits), in order of (owner, page)."""
-        return in_order(*self.copy())
-
-    def copy(self) -> Columns:
-        """Return the words as (owner, page, bits) for `in_order`: a small part of what `dump` takes."""
-        new = self._table.words()
-        if self._old is None:
-            return new
-        owner, page, bits = (np.concatenate(pair) for pair in zip(new, self._old.words(self._moved), strict=True))
-        return owner, page, bits
+    def capture(self) -> Words:
+        """Return the words as of now. Only the first time it copies them; later it takes what was merged since."""
+        if self._captured is None:
+            old = [] if self._old is None else [self._old.words(self._moved)]
+            self._captured = Words([self._table.words(), *old])
+        elif self._since:
+            self._captured, self._since = Words(self._since, self._captured), []
+        return self._captured
 
     def load(self, owner: Array, page: Array, bits: Array) -> None:
-        """Put the words of a `dump` into an empty set."""
+        """Put captured words into an empty set."""
         self._grow(len(owner))
         self._table.bits[self._table.claim(owner, page)] = bits
         self.words = len(owner)
+        self._captured = Words([(owner, page, bits)])
 
     def _grow(self, more: int) -> None:
         slots = len(self._table)
@@ -137,23 +137,6 @@ class IdSet:
         self._moved += slots
         if self._moved >= len(self._old):
             self._old = None
-
-
-def in_order(owner: Array, page: Array, bits: Array) -> Columns:
-    """Return words in order of (owner, page), those of one key as one."""
-    if len(page) and page.min() >= 0 and page.max() < 1 << PAGE_BITS and owner.max() < 1 << 63 - PAGE_BITS:
-        # One key for both takes half the time.
-        order = np.argsort(owner.astype(np.int64) << PAGE_BITS | page)
-    else:
-        order = np.lexsort((page, owner))
-    owner, page, bits = owner[order], page[order], bits[order]
-    first = np.ones(len(page), bool)
-    np.not_equal(page[1:], page[:-1], out=first[1:])
-    first[1:] |= owner[1:] != owner[:-1]
-    if first.all():
-        return owner, page, bits
-    starts = np.flatnonzero(first)
-    return owner[starts], page[starts], np.bitwise_or.reduceat(bits, starts)
 
 
 def _hash(owner: Array, page: Array) -> Array:

@@ -5,7 +5,7 @@ Whatever the bytes are, `apply` does not raise: what is refused is in the dead l
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -16,7 +16,7 @@ from trading.market.emit import bar_batches, tick_batches
 from trading.market.lane import Lane
 from trading.market.policy import MarketPolicy
 from trading.market.rejects import Code, reject_rows, sample
-from trading.market.snapshot import capture, unpack
+from trading.market.snapshot import Part, capture, unpack
 from trading.market.totals import Totals
 from trading.market.universe import Universe
 from trading.messages import DeadLetter, Price, Reject, Source
@@ -90,10 +90,10 @@ class Normalizer:
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes; equal states give equal bytes."""
-        return self.capture()()
+        return b"".join(self.capture()())
 
-    def capture(self) -> Callable[[], bytes]:
-        """Copy the state; return what makes its `snapshot`, in any thread, while messages are applied."""
+    def capture(self) -> Callable[[], Sequence[Part]]:
+        """Take the state; return what makes the parts of its `snapshot`, in any thread, while messages are applied."""
         return capture(self._lanes, self.totals)
 
     @classmethod

@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from streaming.adapters.snapshot import SnapshotFile
@@ -21,6 +22,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     file.write(Head(1), b"one")
     file.write(Head(2), b"")
     assert file.read(Head) == (Head(2), b"")
+    file.write(Head(3), b"one", np.arange(3).data, np.zeros(0).data)
+    assert file.read(Head) == (Head(3), b"one" + np.arange(3).tobytes())
     assert [path.name for path in file.path.parent.iterdir()] == ["a.snap"]
 
 

@@ -127,10 +127,10 @@ async def test_records_go_on_while_a_snapshot_is_written_and_stay_behind_it(
     wait, go_on = asyncio.Event(), threading.Event()
     loop, write = asyncio.get_running_loop(), SnapshotFile.write
 
-    def slow(self: SnapshotFile, header: msgspec.Struct, body: bytes) -> None:
+    def slow(self: SnapshotFile, header: msgspec.Struct, *body: bytes | memoryview) -> None:
         loop.call_soon_threadsafe(wait.set)
         assert go_on.wait(10)
-        write(self, header, body)
+        write(self, header, *body)
 
     monkeypatch.setattr(SnapshotFile, "write", slow)
     broker = await broker_with_frames()

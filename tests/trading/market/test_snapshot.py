@@ -6,6 +6,7 @@ from trading.codec import CodecError
 from trading.instruments import Instrument, InstrumentTable
 from trading.market.normalize import Normalizer
 from trading.market.policy import MarketPolicy
+from trading.market.snapshot import HEAD_BYTES
 from trading.messages import Source
 
 POLICY = MarketPolicy()
@@ -41,12 +42,24 @@ def test_a_changed_scale_is_refused() -> None:
 
 def test_bytes_that_are_no_snapshot_are_refused() -> None:
     good = desk().normalizer.snapshot()
-    state = msgspec.msgpack.decode(good)
+    end = HEAD_BYTES + int.from_bytes(good[:HEAD_BYTES], "little")
+    state, words = msgspec.msgpack.decode(good[HEAD_BYTES:end]), good[end:]
+    lane = state["lanes"]["US"]
+
+    def changed(**values: object) -> bytes:
+        head = msgspec.msgpack.encode(state | values)
+        return len(head).to_bytes(HEAD_BYTES, "little") + head + words
+
+    assert changed() == good
     for payload, code in (
         (b"", "CORRUPT"),
         (good[:-1], "CORRUPT"),
-        (msgspec.msgpack.encode(state | {"schema": "normalizer/9"}), "WRONG_SCHEMA"),
-        (msgspec.msgpack.encode(state | {"lanes": {"US": state["lanes"]["US"] | {"bars": b"123"}}}), "BAD_SNAPSHOT"),
+        (good + b"x", "CORRUPT"),
+        (good[: end - 1], "CORRUPT"),
+        (changed(schema="normalizer/9"), "WRONG_SCHEMA"),
+        (changed(lanes={"US": lane | {"carried_to": b"123"}}), "BAD_SNAPSHOT"),
+        (changed(lanes={"US": lane | {"bars": lane["bars"] + 1}}), "CORRUPT"),
+        (changed(lanes={"US": lane | {"sessions": [{"date": 0, "words": -1}]}}), "CORRUPT"),
     ):
         with pytest.raises(CodecError) as caught:
             Normalizer.restore(payload, TABLE, POLICY, 1)
@@ -57,7 +70,7 @@ def test_what_is_captured_does_not_change_with_the_messages_that_follow() -> Non
     one, other = desk(), desk()
     captured = one.normalizer.capture()
     one.send(trade(OPEN + 3, 30, id=9), quote(OPEN + 4, 9.8), clock=OPEN + 3 * MINUTE)
-    assert captured() == other.normalizer.snapshot() != one.normalizer.snapshot()
+    assert b"".join(captured()) == other.normalizer.snapshot() != one.normalizer.snapshot()
 
 
 def test_equal_states_give_equal_bytes_however_they_came_about() -> None:
