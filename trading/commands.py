@@ -31,7 +31,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 
 class SubmitOrder(Command, frozen=True, kw_only=True, gc=False, tag="submit"):
-    """A new order. The same client id with the same body is the same order, for ever."""
+    """A new order. The same client id with the same body is the same order, for ever.
+
+    `reduce_only`: it passes only if the position shrinks, even when every open order on its side is filled first.
+    """
 
     client_order_id: Name
     instrument: Name
@@ -43,6 +46,7 @@ class SubmitOrder(Command, frozen=True, kw_only=True, gc=False, tag="submit"):
     stop_price: Amount | None = None
     expire_ts_ns: TimeNs | None = None
     strategy: Annotated[str, Meta(max_length=128)] = ""
+    reduce_only: bool = False
 
 
 class CancelOrder(Command, frozen=True, kw_only=True, gc=False, tag="cancel"):

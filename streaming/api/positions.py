@@ -197,6 +197,8 @@ async def _close(call: Call, instrument: Instrument, query: CloseQuery) -> Order
         qty=to_text(wanted, instrument.qty_scale),
         type="market",
         tif="day" if instrument.calendar != "24/7" else "gtc",
+        # A close that comes twice, or beside a resting exit, must not open the other side.
+        reduce_only=True,
     )
     answer = await call.services.desk.execute(command, call.cause)
     for event in answer.events:

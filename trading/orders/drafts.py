@@ -47,6 +47,7 @@ def draft_of_submit(command: SubmitOrder, market: MarketView) -> Draft | Malform
             None if command.limit_price is None else _positive("limit_price", command.limit_price, price_scale),
             None if command.stop_price is None else _positive("stop_price", command.stop_price, price_scale),
             command.strategy,
+            reduce_only=command.reduce_only,
         )
     except _BadError as bad:
         return bad.malformed

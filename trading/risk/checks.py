@@ -22,18 +22,21 @@ def kill_switch(c: Context) -> Breach | None:
 
 
 def trading_mode(c: Context) -> Breach | None:
-    """Refuse what a halt covers; let only a reduction pass where the mode is reducing."""
-    if not c.controls.modes:
+    """Refuse what a halt covers; let only a reduction pass where the mode is reducing, or where the order says so."""
+    if not (c.controls.modes or c.draft.reduce_only):
         return None
     mode, scope = c.controls.covering(c.draft.account, c.draft.strategy, c.draft.instrument)
-    if mode == "active":
-        return None
     if mode == "halted":
         return Breach("TRADING_HALTED", "active", "halted", message=f"trading is halted by its {scope} mode")
+    if mode == "active" and not c.draft.reduce_only:
+        return None
     largest = c.whole_lots(-c.draft.side * c.holding.qty - c.open_qty)
     if c.draft.qty <= largest:
         return None
-    return Breach("REDUCE_ONLY", largest, c.draft.qty, largest, f"the {scope} mode lets only a position be reduced")
+    said = "more than is held and not in open orders"
+    if mode == "reducing":
+        said = f"the {scope} mode lets only a position be reduced"
+    return Breach("REDUCE_ONLY", largest, c.draft.qty, largest, said)
 
 
 def tradable(c: Context) -> Breach | None:

@@ -33,6 +33,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     freed_raw: int = 0
     replacing: bool = False
     done: int = 0
+    reduce_only: bool = False
 
     @property
     def signature(self) -> Signature:

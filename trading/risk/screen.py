@@ -25,6 +25,7 @@ def hold_price_if_safe(
     if (
         draft.stop_price is not None
         or draft.replacing
+        or draft.reduce_only
         or controls.killed
         or controls.modes
         or not instrument.tradable

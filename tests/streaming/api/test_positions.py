@@ -25,6 +25,18 @@ async def test_a_short_position_is_shown_and_bought_back(tmp_path: Path) -> None
         assert position["qty_available"] == "1.5"
 
 
+async def test_what_closes_already_is_not_closed_again(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order(qty="1", limit_price="50000")
+        await http.rig.fill(order["id"], "1", "50000")
+        resting = await http.order(side="sell", limit_price="55000", qty="0.4")
+        await http.rig.ack(resting["id"])
+        refused = await http.ask("DELETE", "/v2/positions/BTC/USD")
+        assert (refused.status_code, refused.json()["reason"], refused.json()["largest"]) == (403, "REDUCE_ONLY", "0.6")
+        asked = (http.ask("DELETE", "/v2/positions/BTC/USD", params={"qty": "0.6"}) for _ in range(2))
+        assert sorted([answer.status_code for answer in await asyncio.gather(*asked)]) == [200, 403]
+
+
 async def test_all_are_closed_and_what_cannot_be_says_why(tmp_path: Path) -> None:
     async with api(tmp_path) as http:
         for symbol, price in (("BTC/USD", "50000"), ("ETH/USD", "2000")):

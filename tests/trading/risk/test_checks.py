@@ -161,6 +161,20 @@ def test_modes_stop_or_let_only_reduce(scope: Any) -> None:
         assert codes(state, strategy="s", side="sell", limit_price="101", qty="11") == over
 
 
+def test_an_order_that_only_reduces_counts_what_is_open_too() -> None:
+    state = desk()
+    step(state, submit())
+    step(state, fill())
+    sell = {"side": "sell", "type": "market", "limit_price": None, "reduce_only": True}
+    assert codes(state, qty="10", **sell) == []
+    assert codes(state, qty="11", **sell) == ["REDUCE_ONLY"]
+    step(state, submit("exit", side="sell", qty="4", limit_price="110"))
+    answer = verdict(state, submit("new", qty="7", **sell))
+    assert isinstance(answer, Refused)
+    assert (answer.code, answer.largest) == ("REDUCE_ONLY", 6)
+    assert codes(state, qty="1", **{**sell, "side": "buy"}) == ["REDUCE_ONLY", "SELF_TRADE"]
+
+
 def test_own_orders_do_not_trade_with_each_other() -> None:
     state = desk()
     step(state, submit("s", side="sell", limit_price="101"))

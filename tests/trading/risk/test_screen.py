@@ -140,6 +140,7 @@ def test_a_kill_switch_or_a_replacement_is_left_to_the_rules() -> None:
     draft = made()
     assert screened(state, draft, market())[0]
     assert screened(state, msgspec.structs.replace(draft, replacing=True), market())[0] == 0
+    assert screened(state, msgspec.structs.replace(draft, reduce_only=True), market())[0] == 0
     state.controls.killed = True
     assert screened(state, draft, market())[0] == 0
 
