@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from trading.commands import LimitsBody, OrderType, Scope, Side, TimeInForce, TradingMode
+from trading.commands import LimitsBody, OrderType, ReplaceOrder, Scope, Side, SubmitOrder, TimeInForce, TradingMode
 
 Status = Literal[
     "pending_new",
@@ -78,7 +78,10 @@ class OrderAccepted(Event, frozen=True, gc=False, tag="order_accepted"):
 
 
 class OrderRefused(Event, frozen=True, gc=False, tag="order_refused"):
-    """Not taken. `digest` is the body's when the answer is remembered; a repeat is only an answer, not a change."""
+    """Not taken: what was asked, under which limits. `digest` is the body's when the answer is remembered.
+
+    A repeat is only an answer, not a change.
+    """
 
     order: str
     client_order_id: str
@@ -88,6 +91,8 @@ class OrderRefused(Event, frozen=True, gc=False, tag="order_refused"):
     largest: int = 0
     digest: str = ""
     repeat: bool = False
+    asked: SubmitOrder | ReplaceOrder | None = None
+    limits_version: int = 0
 
 
 class CommandRefused(Event, frozen=True, gc=False, tag="command_refused"):

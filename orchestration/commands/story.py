@@ -6,7 +6,7 @@ from typing import Any
 from trading.amounts import CASH_SCALE, to_text
 
 # Said on the line of the record itself, or the same for each of its events.
-_SAID = frozenset({"kind", "account", "order", "ts_ns", "n", "risk", "instrument"})
+_SAID = frozenset({"kind", "account", "order", "ts_ns", "n", "risk", "instrument", "breaches", "asked"})
 
 
 def order_line(order: Mapping[str, Any]) -> str:
@@ -27,6 +27,9 @@ def story(why: Mapping[str, Any]) -> str:
     ]
     if why["risk"]:
         lines += ["what the gate saw", *_facts(_in_units(why))]
+    for rule in why["breaches"]:
+        figures = f"limit {rule['limit']}, value {rule['value']}, passes up to {rule['largest']}"
+        lines.append(f"  {rule['code']}: {rule['message']}; {figures}")
     if why["limits"]:
         lines += ["limits in force", *_facts(why["limits"])]
     lines.append("records")

@@ -7,17 +7,18 @@ import msgspec
 from msgspec import Meta
 
 from streaming.api import times
-from streaming.api.errors import ApiError
+from streaming.api.errors import ApiError, describe
 from streaming.api.history import Place
 from streaming.api.operations import Call, Operation
 from streaming.api.orders import path_order
 from streaming.api.symbols import as_uuid
+from streaming.api.what_if import BrokenRule
 from streaming.owner.desk import DeskError
 from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerError
 from trading.amounts import to_text
 from trading.codec import CodecError
-from trading.commands import LimitsBody
+from trading.commands import LimitsBody, ReplaceOrder
 from trading.events import OrderAccepted, OrderRefused, RiskInputs
 from trading.orders.journal import JournalError, Record, hash_of, read_record, verify
 
@@ -56,7 +57,10 @@ class RiskSeen(msgspec.Struct, frozen=True):
 
 
 class Why(msgspec.Struct, frozen=True):
-    """The story of an order: commands, risk inputs, limits in force, journal records with their hashes, fills."""
+    """The story of an order: commands, risk inputs, limits in force, journal records with their hashes, fills.
+
+    Of a refused order: the rules that it broke instead of the inputs.
+    """
 
     order_id: str
     client_order_id: str
@@ -65,6 +69,7 @@ class Why(msgspec.Struct, frozen=True):
     outcome: str
     risk: RiskSeen | None
     limits: LimitsBody | None
+    breaches: list[BrokenRule]
     steps: list[Step]
 
 
@@ -102,9 +107,10 @@ async def why(call: Call) -> Why:
     if not places:
         raise ApiError(404, "ORDER_UNKNOWN", "order not found")
     steps: list[Step] = []
-    client_id = instrument = ""
+    client_id = ""
     outcome = "unknown"
-    risk: RiskInputs | None = None
+    accepted: OrderAccepted | None = None
+    refused: OrderRefused | None = None
     for place in places:
         payload = await history.payload(place)
         if payload is None:
@@ -115,26 +121,38 @@ async def why(call: Call) -> Why:
                 continue
             outcome = str(getattr(event, "to", outcome))
             if isinstance(event, OrderAccepted):
-                client_id, instrument, risk = event.client_order_id, event.instrument, event.risk
+                client_id, accepted, refused = event.client_order_id, event, None
                 outcome = "pending_new"
             elif isinstance(event, OrderRefused):
-                client_id, outcome = event.client_order_id, event.code
+                client_id = event.client_order_id
+                # Another order under a used id is refused by the id of the first, whose story goes on.
+                if accepted is None and event.code != "ID_REUSED":
+                    outcome, refused = event.code, event
         steps.append(_step(place, payload, record, await _command(call, record, order)))
     if not client_id:
         raise ApiError(404, "ORDER_UNKNOWN", "order not found")
-    seen = None
-    if risk is not None:
-        seen = RiskSeen(
-            risk.price,
-            times.to_text(risk.price_ts_ns),
-            risk.market_version,
-            risk.limits_version,
-            risk.equity,
-            risk.gross,
-        )
-    versions = {row["version"]: row["limits"] for row in history.limits(account)}
-    in_force = None if risk is None else versions.get(risk.limits_version)
-    return Why(as_uuid(order), client_id, account, instrument, outcome, seen, in_force, steps)
+    instrument, version, seen, breaches = "", 0, None, ()
+    if accepted is not None:
+        instrument, version, seen = accepted.instrument, accepted.risk.limits_version, _seen(accepted.risk)
+    elif refused is not None:
+        instrument, version, breaches = _meant(call, refused), refused.limits_version, refused.breaches
+    in_force = next((row["limits"] for row in history.limits(account) if row["version"] == version), None)
+    unit = call.services.symbols.find(instrument)
+    broken = [BrokenRule(**describe(breach, unit)) for breach in breaches]
+    return Why(as_uuid(order), client_id, account, instrument, outcome, seen, in_force, broken, steps)
+
+
+def _seen(risk: RiskInputs) -> RiskSeen:
+    at = times.to_text(risk.price_ts_ns)
+    return RiskSeen(risk.price, at, risk.market_version, risk.limits_version, risk.equity, risk.gross)
+
+
+def _meant(call: Call, event: OrderRefused) -> str:
+    """Return the instrument of an order that was refused."""
+    if isinstance(event.asked, ReplaceOrder):
+        row = call.services.history.order(event.asked.order)
+        return "" if row is None else row.intent.instrument
+    return "" if event.asked is None else event.asked.instrument
 
 
 async def audit(call: Call) -> Audit:
@@ -210,8 +228,8 @@ def _step(place: Place, payload: bytes, record: Record, command: dict[str, Any] 
 async def _command(call: Call, record: Record, order: str) -> dict[str, Any] | None:
     parts = record.cause.split(":")
     if len(parts) != 3 or not parts[1].isdigit() or not parts[2].partition("/")[0].isdigit():
-        accepted = (each for each in record.events if isinstance(each, OrderAccepted) and each.order == order)
-        return next(map(_asked, accepted), None)
+        told = (each for each in record.events if isinstance(each, OrderAccepted | OrderRefused))
+        return next((_asked(each) for each in told if each.order == order), None)
     payload = await call.services.history.command(parts[0], Place(int(parts[1]), int(parts[2].partition("/")[0])))
     if payload is None:
         return None
@@ -219,7 +237,9 @@ async def _command(call: Call, record: Record, order: str) -> dict[str, Any] | N
     return found
 
 
-def _asked(event: OrderAccepted) -> dict[str, Any]:
+def _asked(event: OrderAccepted | OrderRefused) -> dict[str, Any] | None:
+    if isinstance(event, OrderRefused):
+        return None if event.asked is None else dict(msgspec.to_builtins(event.asked))
     price, qty = event.price_scale, event.qty_scale
     asked = {
         "kind": "replace" if event.replaces else "submit",

@@ -126,7 +126,7 @@ def _refused(
     body: str,
 ) -> Events:
     codes = [breach.code for breach in verdict.breaches]
-    first = verdict.breaches[0]
+    first, limits = verdict.breaches[0], state.accounts[command.account].limits
     refusal = OrderRefused(
         command.account,
         command.ts_ns,
@@ -137,6 +137,8 @@ def _refused(
         verdict.breaches,
         verdict.largest,
         "" if TRANSIENT.intersection(codes) else body,
+        asked=command,
+        limits_version=0 if limits is None else limits.version,
     )
     if "REPEATED_ORDER" not in codes or not draft.strategy:
         return [refusal]
@@ -171,7 +173,16 @@ def _repeated(state: State, account: Account, order: str, command: c.SubmitOrder
 def _refuse(
     command: c.SubmitOrder | c.ReplaceOrder, order: str, code: str, message: str, *, repeat: bool = False
 ) -> OrderRefused:
-    return OrderRefused(command.account, command.ts_ns, order, command.client_order_id, code, message, repeat=repeat)
+    return OrderRefused(
+        command.account,
+        command.ts_ns,
+        order,
+        command.client_order_id,
+        code,
+        message,
+        repeat=repeat,
+        asked=None if repeat else command,
+    )
 
 
 def _not_replaced(command: c.ReplaceOrder, code: str, message: str) -> CommandRefused:

@@ -24,6 +24,7 @@ WHY: dict[str, Any] = {
     "outcome": "filled",
     "risk": {"price": 6116431, "equity": 1_000_000_000_000_000, "gross": 1, "limits_version": 1},
     "limits": {"max_order_qty": "1000", "unset": None},
+    "breaches": [],
     "steps": [STEP],
 }
 
@@ -44,8 +45,10 @@ def test_a_record_shows_its_place_its_hash_and_its_events() -> None:
 
 
 def test_a_refused_order_has_a_story_too() -> None:
-    text = story(WHY | {"risk": None, "limits": None, "instrument": "", "outcome": "MAX_ORDER_QTY"})
+    rule = {"code": "MAX_ORDER_QTY", "message": "too large", "limit": "10", "value": "11", "largest": "10"}
+    text = story(WHY | {"risk": None, "breaches": [rule], "instrument": "", "outcome": "MAX_ORDER_QTY"})
     assert "no instrument in account a: MAX_ORDER_QTY" in text
+    assert "MAX_ORDER_QTY: too large; limit 10, value 11, passes up to 10" in text
     assert "what the gate saw" not in text
 
 

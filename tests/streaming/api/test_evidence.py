@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streaming.transport.client import BrokerError, Record
-from tests.streaming.api.http import api
+from tests.streaming.api.http import ORDER, api
 from trading.orders.journal import hash_of, read_record
 
 
@@ -30,6 +30,38 @@ async def test_why_tells_command_risk_limits_records_and_fills(tmp_path: Path) -
         assert why["risk"]["price"] == 5_000_000
         assert why["limits"]["max_order_qty"] == "1000"
         await http.get(f"/v1/orders/{order['id']}/why", "b", expect=404)
+
+
+async def test_why_of_a_refused_order_tells_what_was_asked_and_which_rules_it_broke(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        refused = (await http.ask("POST", "/v2/orders", json=ORDER | {"qty": "1001", "client_order_id": "big"})).json()
+        why = await http.get(f"/v1/orders/{refused['order_id']}/why")
+        assert (why["outcome"], why["instrument"], why["risk"]) == ("MAX_ORDER_QTY", "BTC-USD.SIM", None)
+        assert why["breaches"] == refused["breaches"]
+        assert (why["breaches"][0]["limit"], why["breaches"][0]["value"]) == ("1000", "1001")
+        assert why["limits"]["max_order_qty"] == "1000"
+        asked = why["steps"][0]["command"]
+        assert (asked["kind"], asked["side"], asked["qty"], asked["limit_price"]) == ("submit", "buy", "1001", "49000")
+
+
+async def test_why_of_a_refused_replacement_tells_what_was_asked(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order()
+        await http.rig.ack(order["id"])
+        refused = (await http.ask("PATCH", f"/v2/orders/{order['id']}", json={"qty": "1001"})).json()
+        why = await http.get(f"/v1/orders/{refused['order_id']}/why")
+        assert (why["outcome"], why["instrument"]) == ("MAX_ORDER_QTY", "BTC-USD.SIM")
+        assert (why["steps"][0]["command"]["kind"], why["steps"][0]["command"]["qty"]) == ("replace", "1001")
+
+
+async def test_another_order_under_a_used_id_does_not_change_the_story_of_the_first(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order(client_order_id="mine")
+        await http.rig.ack(order["id"])
+        again = await http.ask("POST", "/v2/orders", json=ORDER | {"client_order_id": "mine", "qty": "0.7"})
+        assert again.status_code == 409
+        why = await http.get(f"/v1/orders/{order['id']}/why")
+        assert (why["outcome"], why["breaches"]) == ("new", [])
 
 
 async def test_the_audit_finds_a_flipped_byte(tmp_path: Path) -> None:
