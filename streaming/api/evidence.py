@@ -19,7 +19,7 @@ from streaming.transport.client import BrokerError
 from trading.amounts import to_text
 from trading.codec import CodecError
 from trading.commands import LimitsBody, ReplaceOrder
-from trading.events import OrderAccepted, OrderRefused, RiskInputs
+from trading.events import Breach, OrderAccepted, OrderRefused, RiskInputs
 from trading.orders.journal import JournalError, Record, hash_of, read_record, verify
 
 VERIFY_RECORDS = 1_000
@@ -131,7 +131,9 @@ async def why(call: Call) -> Why:
         steps.append(_step(place, payload, record, await _command(call, record, order)))
     if not client_id:
         raise ApiError(404, "ORDER_UNKNOWN", "order not found")
-    instrument, version, seen, breaches = "", 0, None, ()
+    instrument, version = "", 0
+    seen: RiskSeen | None = None
+    breaches: tuple[Breach, ...] = ()
     if accepted is not None:
         instrument, version, seen = accepted.instrument, accepted.risk.limits_version, _seen(accepted.risk)
     elif refused is not None:
