@@ -108,7 +108,7 @@ class Portfolio(msgspec.Struct, frozen=True):
 
 
 class CalendarQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From which date to which, both inside; 30 days around today without them."""
+    """From which date to which, both inside; without them from today, and to a year from now."""
 
     start: Time | None = None
     end: Time | None = None
@@ -141,7 +141,12 @@ async def account(call: Call) -> Account:
     """Return the account of the key."""
     name, market = call.key.account, call.services.desk.market
     now_ns = call.services.desk.now_ns()
-    before = call.services.history.equity(name, 0, now_ns - now_ns % DAY_NS)
+    history = call.services.history
+    last = history.equity_before(name, now_ns - now_ns % DAY_NS)
+    if last is None:
+        # Until its first day is over, an account was worth what was paid in.
+        await call.catch_up()
+        last = history.cash_moved(name, now_ns + 1)
 
     def look(state: State) -> Account:
         found = _account(state, name)
@@ -159,7 +164,7 @@ async def account(call: Call) -> Account:
             currency=found.exposure.currency,
             cash=_cash(sums.cash),
             equity=equity,
-            last_equity=_cash(before[-1][1]) if before else equity,
+            last_equity=_cash(last),
             portfolio_value=equity,
             buying_power=power,
             regt_buying_power=power,
@@ -207,7 +212,10 @@ async def days(call: Call) -> list[Day]:
     """Return the trading days of a stretch of time."""
     today = call.services.desk.now_ns() // DAY_NS
     start = today if call.query.start is None else times.parse("start", call.query.start) // DAY_NS
-    end = start + 30 if call.query.end is None else times.parse("end", call.query.end) // DAY_NS
+    if call.query.end is None:
+        end = min(max(start, today) + 366, start + MAX_CALENDAR_DAYS)
+    else:
+        end = times.parse("end", call.query.end) // DAY_NS
     if end - start > MAX_CALENDAR_DAYS:
         raise ApiError(422, "RANGE_TOO_LONG", f"ask for at most {MAX_CALENDAR_DAYS} days", "end")
     sessions = calendar(SESSIONS)
@@ -247,8 +255,7 @@ async def portfolio(call: Call) -> Portfolio:
     """Return the equity over time, as measured when orders were approved, and now."""
     query: PortfolioQuery = call.query
     name, market, now_ns = call.key.account, call.services.desk.market, call.services.desk.now_ns()
-    last = query.end or query.date_end
-    end_ns = now_ns if last is None else times.parse("end", last)
+    end_ns = _end_of(query, now_ns)
     length_ns = int(query.period[:-1]) * PERIODS_D[query.period[-1]] * DAY_NS
     start_ns = max(0, end_ns - length_ns) if query.start is None else times.parse("start", query.start)
     history = call.services.history
@@ -262,9 +269,9 @@ async def portfolio(call: Call) -> Portfolio:
         raise ApiError(
             422, "RANGE_TOO_LONG", f"more than {MAX_POINTS} points: ask for a coarser timeframe", "timeframe"
         )
-    before = history.equity(name, 0, start_ns)
+    before = history.equity_before(name, start_ns)
     # An account that began within the stretch is measured against what was paid in.
-    base, paid = (before[-1][1], history.cash_moved(name, start_ns)) if before else (0, 0)
+    base, paid = (0, 0) if before is None else (before, history.cash_moved(name, start_ns))
     gains = [equity - base - history.cash_moved(name, ts_ns + step_ns) + paid for ts_ns, equity in newest.items()]
     basis = base or history.cash_moved(name, end_ns + 1)
     return Portfolio(
@@ -275,6 +282,13 @@ async def portfolio(call: Call) -> Portfolio:
         _number(basis),
         query.timeframe,
     )
+
+
+def _end_of(query: PortfolioQuery, now_ns: int) -> int:
+    """Return where a stretch ends: `date_end` names a day that is inside."""
+    if query.end is not None:
+        return times.parse("end", query.end)
+    return now_ns if query.date_end is None else times.parse("date_end", query.date_end) // DAY_NS * DAY_NS + DAY_NS
 
 
 def _account(state: State, name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import structlog
 
-from streaming.api.history_fold import SCHEMA, TABLES, Execution, Fold, Progress
+from streaming.api.history_fold import MINUTE_NS, SCHEMA, TABLES, Execution, Fold, Progress
 from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerError, Record
 from trading.commands import LimitsBody
@@ -186,8 +186,18 @@ class History:
 
     def equity(self, account: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         """Return (ts_ns, equity in 1e-9) for each minute in which an order was approved or cash moved."""
-        sql = "SELECT ts_ns, equity FROM equity WHERE account = ? AND ts_ns >= ? AND ts_ns < ? ORDER BY ts_ns"
-        return [(row[0], int(row[1])) for row in self._all(sql, account, start_ns, end_ns)]
+        sql = (
+            "SELECT ts_ns, equity FROM equity WHERE account = ? AND minute BETWEEN ? AND ?"
+            " AND ts_ns >= ? AND ts_ns < ? ORDER BY minute"
+        )
+        minutes = start_ns // MINUTE_NS, end_ns // MINUTE_NS
+        return [(row[0], int(row[1])) for row in self._all(sql, account, *minutes, start_ns, end_ns)]
+
+    def equity_before(self, account: str, end_ns: int) -> int | None:
+        """Return the newest equity from before a time; None if there is none."""
+        sql = "SELECT equity FROM equity WHERE account = ? AND minute <= ? AND ts_ns < ? ORDER BY minute DESC LIMIT 1"
+        found = self._one(sql, account, end_ns // MINUTE_NS, end_ns)
+        return None if found is None else int(found[0])
 
     def executions(self, wanted: Wanted, beyond: str = "") -> list[Execution]:
         """Return executions by their time, the ends outside; `beyond` is the id after which to go on."""

@@ -24,6 +24,19 @@ async def test_an_account_follows_its_orders(tmp_path: Path) -> None:
         assert after["position_market_value"] == "100000"
 
 
+async def test_the_last_equity_is_of_the_day_before(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order(qty="2")
+        await http.rig.fill(order["id"], "2", "49000")
+        first = await http.get("/v2/account")
+        assert (first["equity"], first["last_equity"]) == ("1002000", "1000000")
+        # Equity is measured when an order is approved.
+        await http.order(limit_price="48000", qty="0.1")
+        await http.rig.history.catch_up()
+        http.rig.desk.ts_ns += 24 * HOUR_NS
+        assert (await http.get("/v2/account"))["last_equity"] == "1002000"
+
+
 async def test_the_kill_switch_shows(tmp_path: Path) -> None:
     async with api(tmp_path) as http:
         await http.ask("POST", "/v1/kill", "admin", json={})
@@ -55,6 +68,13 @@ async def test_the_calendar_knows_holidays_and_short_days(tmp_path: Path) -> Non
         ]
 
 
+async def test_the_calendar_goes_on_for_a_year_where_no_end_is_named(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        days = await http.get("/v2/calendar", start="2023-01-01")
+        assert (days[0]["date"], days[-1]["date"]) == ("2023-01-03", "2024-11-14")
+        assert (await http.get("/v2/calendar"))[0]["date"] == "2023-11-14"
+
+
 async def test_assets_are_filtered_and_found(tmp_path: Path) -> None:
     async with api(tmp_path) as http:
         coins = await http.get("/v2/assets", asset_class="crypto", status="active")
@@ -80,6 +100,13 @@ async def test_a_portfolio_has_a_point_for_each_step(tmp_path: Path) -> None:
     assert len(page["timestamp"]) == len(page["equity"])
     assert page["base_value"] == 1_000_000
     await http.close()
+
+
+async def test_the_last_date_of_a_portfolio_is_inside(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        await http.order()
+        page = await http.get("/v2/account/portfolio/history", date_end=times.to_text(http.rig.desk.ts_ns)[:10])
+        assert page["equity"] == [1_000_000]
 
 
 async def test_profit_is_of_the_stretch_that_is_asked_for(tmp_path: Path) -> None:

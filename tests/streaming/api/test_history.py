@@ -78,6 +78,11 @@ async def test_steps_limits_equity_and_cash(tmp_path: Path) -> None:
     assert msgspec.json.decode(payload)["events"][0]["order"] == orders[0]
     assert [row["version"] for row in rig.history.limits("a")] == [1]
     assert [equity for _, equity in rig.history.equity("a", 0, 2**62)] == [10**15]
+    assert rig.history.equity_before("a", 2**62) == 10**15
+    (measured_ns, _) = rig.history.equity("a", 0, 2**62)[0]
+    assert rig.history.equity_before("a", measured_ns) is None
+    assert rig.history.equity_before("a", measured_ns + 1) == 10**15
+    assert rig.history.equity_before("c", 2**62) is None
     assert rig.history.cash_moved("a", 2**62) == 10**15
     rig.history.close()
 
