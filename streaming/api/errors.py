@@ -29,8 +29,9 @@ RISK = frozenset(
 CASH = frozenset({"MAX_ORDER_VALUE", "CONCENTRATION", "BUYING_POWER", "VAR_PARAMETRIC", "VAR_HISTORICAL"})
 QTY = frozenset({"MAX_ORDER_QTY", "MAX_POSITION", "QTY_NOT_MULTIPLE_OF_LOT", "SHORT_RESTRICTED", "REDUCE_ONLY"})
 PRICE = frozenset({"PRICE_COLLAR", "PRICE_NOT_MULTIPLE_OF_TICK", "SELF_TRADE"})
-# Alpaca's integers where they are not the status followed by 10000.
-ALPACA = {400: 40010001}
+# Alpaca's integers where they are not the status followed by 10000: with its own for a used client id, ccxt sees a bad
+# request and not a network that is worth another try.
+ALPACA = {400: 40010001, 409: 40010001}
 
 
 class ApiError(Exception):

@@ -68,7 +68,14 @@ async def ask(call: Call) -> RiskAnswer:
         if account is None:
             raise ApiError(404, "ACCOUNT_UNKNOWN", "the account of this key has not been opened")
         told = what_if(draft, account.exposure, account.limits, state.controls, market)
-        return _answer(told, account, instrument, draft, largest(draft, instrument, account, state.controls, market))
+        return _answer(
+            told,
+            account,
+            instrument,
+            draft,
+            largest(draft, instrument, account, state.controls, market),
+            market.version,
+        )
 
     return await desk.read(call.key.account, look)
 
@@ -91,7 +98,9 @@ def largest(draft: Draft, instrument: Instrument, account: Account, controls: Co
     return low * instrument.lot
 
 
-def _answer(told: WhatIf, account: Account, instrument: Instrument, draft: Draft, most: int) -> RiskAnswer:
+def _answer(
+    told: WhatIf, account: Account, instrument: Instrument, draft: Draft, most: int, market_version: int
+) -> RiskAnswer:
     verdict, limits = told.verdict, account.limits
     breaches = () if isinstance(verdict, Approved) else verdict.breaches
     scale = instrument.qty_scale
@@ -112,7 +121,7 @@ def _answer(told: WhatIf, account: Account, instrument: Instrument, draft: Draft
         account.exposure.open_orders,
         0 if limits is None else limits.body.max_open_orders,
         0 if limits is None else limits.version,
-        verdict.inputs.market_version if isinstance(verdict, Approved) else 0,
+        market_version,
     )
 
 

@@ -250,7 +250,7 @@ def test_errors_have_alpacas_codes(served: Served, client: TradingClient) -> Non
     assert message.startswith("insufficient balance for USD")
     submitted(client, limit(client_order_id="same"))
     assert submitted(client, limit(client_order_id="same")).client_order_id == "same"
-    assert refused(client, limit(client_order_id="same", qty=0.02))[:2] == (409, 40910000)
+    assert refused(client, limit(client_order_id="same", qty=0.02))[:2] == (409, 40010001)
     with pytest.raises(APIError) as error:
         client.get_order_by_id("00000000-0000-0000-0000-000000000000")
     assert (error.value.status_code, error.value.code) == (404, 40410000)

@@ -84,6 +84,10 @@ def test_types_and_errors(served: Served, exchange: Any) -> None:
         exchange.create_order(SYMBOL, "limit", "buy", 0.1, 49_000, {"timeInForce": "opg"})
     stranger = exchange_of(served)
     stranger.secret = "wrong"
+    exchange.create_order(SYMBOL, "limit", "buy", 0.5, 49_000, {"clientOrderId": "once"})
+    # Anything of the network would make a client try for ever.
+    with pytest.raises(ccxt.BadRequest, match="ID_REUSED"):
+        exchange.create_order(SYMBOL, "limit", "buy", 0.6, 49_000, {"clientOrderId": "once"})
     with pytest.raises(ccxt.PermissionDenied):
         stranger.fetch_balance()
     stranger.session.close()

@@ -38,6 +38,7 @@ async def test_the_largest_passes_and_one_lot_more_does_not(tmp_path: Path) -> N
 async def test_every_broken_rule_is_named_in_decimals(tmp_path: Path) -> None:
     async with api(tmp_path) as http:
         told = await ask(http, qty="1001", limit_price="60000")
+        assert told["market_version"] == http.rig.desk.market.version > 0
         rules = {rule["code"]: rule for rule in told["breaches"]}
         assert told["code"] == "MAX_ORDER_QTY"
         assert (rules["MAX_ORDER_QTY"]["limit"], rules["MAX_ORDER_QTY"]["value"]) == ("1000", "1001")
