@@ -49,9 +49,14 @@ UNSUPPORTED = frozenset(
 )
 
 
-async def read(request: Request, cap: int) -> bytes:
-    """Return the body; raise `ApiError` 413, 415 or 408 without reading more than the cap."""
+async def read(request: Request, cap: int, *, needed: bool = True) -> bytes:
+    """Return the body; raise `ApiError` 413, 415 or 408 without reading more than the cap.
+
+    Where no body is needed, a request without one says nothing: an empty object.
+    """
     headers = request.headers
+    if not needed and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return b"{}"
     encoding = headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise ApiError(415, "ENCODING_NOT_SUPPORTED", "send the body without compression")
@@ -100,10 +105,10 @@ def of_validation(error: msgspec.ValidationError) -> ApiError:
     field = place.group(1) if place else ""
     rule = text[: place.start()] if place else text
     unknown, missing = _UNKNOWN.search(rule), _MISSING.search(rule)
+    name = unknown.group(1) if unknown else field.partition("[")[0]
+    if name in UNSUPPORTED:
+        return ApiError(422, "FIELD_NOT_SUPPORTED", f"{name} is not supported here", name)
     if unknown:
-        name = unknown.group(1)
-        if name in UNSUPPORTED:
-            return ApiError(422, "FIELD_NOT_SUPPORTED", f"{name} is not supported here", name[:64])
         return ApiError(422, "FIELD_UNKNOWN", f"there is no field {name[:64]!r}", name[:64])
     if missing:
         return ApiError(422, "FIELD_MISSING", f"{missing.group(1)} is missing", missing.group(1))

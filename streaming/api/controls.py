@@ -217,7 +217,7 @@ def _raise(events: tuple[AnyEvent, ...]) -> None:
 
 OPERATIONS = (
     Operation("GET", "/v1/kill", "Tell whether the kill switch is pulled", "read", kill_state, KillState),
-    Operation("POST", "/v1/kill", "Pull the kill switch", "admin", kill, KillState, body=KillBody),
+    Operation("POST", "/v1/kill", "Pull the kill switch", "admin", kill, KillState, body=KillBody, body_needed=False),
     Operation(
         "DELETE", "/v1/kill", "Lift the kill switch", "admin", revive, KillState, query=ReviveQuery, errors=(409,)
     ),

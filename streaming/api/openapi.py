@@ -77,7 +77,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     if parameters:
         made["parameters"] = parameters
     if operation.body is not None:
-        made["requestBody"] = {"required": True, "content": _content(_reference(operation.body))}
+        made["requestBody"] = {"required": operation.body_needed, "content": _content(_reference(operation.body))}
     return made
 
 

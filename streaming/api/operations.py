@@ -90,6 +90,7 @@ class Operation:
     answer: Any = None
     status: int = 200
     body: Any = None
+    body_needed: bool = True
     query: Any = None
     errors: tuple[int, ...] = ()
     alpaca: bool = field(init=False)
@@ -122,7 +123,7 @@ def endpoint(operation: Operation, services: Services) -> Callable[[Request], Aw
             query = _query(request, operation.query, whole)
             body = None
             if decoder is not None:
-                raw = await bodies.read(request, services.settings.body_bytes)
+                raw = await bodies.read(request, services.settings.body_bytes, needed=operation.body_needed)
                 body = bodies.decode(raw, decoder)
             answer = await operation.handler(Call(services, key, id_, request.path_params, query, body))
             return _respond(operation, answer, id_)

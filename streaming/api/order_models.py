@@ -17,6 +17,8 @@ from trading.orders.state import OrderRow
 MAX_LIMIT = 500
 Symbol = Annotated[str, Meta(min_length=1, max_length=64)]
 ClientId = Annotated[str, Meta(min_length=1, max_length=128)]
+# Clients that write every field send "" for an id that they leave to the server.
+MaybeClientId = Annotated[str, Meta(max_length=128)]
 Time = Annotated[str, Meta(min_length=1, max_length=40)]
 ShownStatus = Literal[
     "pending_new",
@@ -38,7 +40,10 @@ def _null() -> Raw:
 
 
 class OrderWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is wanted of a new order. `time_in_force` gtd is ours: it needs `expires_at`."""
+    """What is wanted of a new order. `time_in_force` gtd is ours: it needs `expires_at`.
+
+    What is not supported may be there without a value, as clients write it that send every field.
+    """
 
     symbol: Symbol
     qty: Amount
@@ -47,10 +52,17 @@ class OrderWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_in_force: Literal["day", "gtc", "ioc", "fok", "gtd"]
     limit_price: OptionalAmount = field(default_factory=_null)
     stop_price: OptionalAmount = field(default_factory=_null)
-    client_order_id: ClientId | None = None
+    client_order_id: MaybeClientId | None = None
     order_class: Literal["simple", ""] | None = None
     extended_hours: bool | None = None
     expires_at: Time | None = None
+    notional: None = None
+    trail_price: None = None
+    trail_percent: None = None
+    take_profit: None = None
+    stop_loss: None = None
+    legs: None = None
+    position_intent: Literal[""] | None = None
 
 
 class OrderChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,8 +71,9 @@ class OrderChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     qty: OptionalAmount = field(default_factory=_null)
     limit_price: OptionalAmount = field(default_factory=_null)
     stop_price: OptionalAmount = field(default_factory=_null)
-    time_in_force: Literal["day", "gtc", "ioc", "fok"] | None = None
-    client_order_id: ClientId | None = None
+    time_in_force: Literal["day", "gtc", "ioc", "fok", ""] | None = None
+    client_order_id: MaybeClientId | None = None
+    trail: None = None
 
 
 class OrderQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

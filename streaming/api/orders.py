@@ -95,7 +95,7 @@ async def replace(call: Call) -> Order:
         qty=amount("qty", change.qty),
         limit_price=amount("limit_price", change.limit_price),
         stop_price=amount("stop_price", change.stop_price),
-        tif=change.time_in_force,
+        tif=change.time_in_force or None,
     )
     if (command.qty, command.limit_price, command.stop_price, command.tif) == (None, None, None, None):
         raise ApiError(422, "NOTHING_TO_CHANGE", "name at least one of qty, limit_price, stop_price, time_in_force")

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from streaming.api.errors import ApiError, render
 from streaming.api.operations import Call, Operation, Reply
-from streaming.api.order_models import CloseResult, Order, view
+from streaming.api.order_models import CloseResult, Order, Symbol, view
 from streaming.api.orders import cancel_open, find, raise_refusal
 from streaming.api.symbols import SymbolBook, asset_id
 from streaming.api.valuation import mark_of, market_value
@@ -51,6 +51,12 @@ class Position(msgspec.Struct, frozen=True):
     current_price: str | None
     lastday_price: str | None
     change_today: str | None
+
+
+class OneQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What Alpaca's client for Go says again; the path decides."""
+
+    symbol: Symbol | None = None
 
 
 class CloseQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -248,7 +254,7 @@ OPERATIONS = (
         query=CloseAllQuery,
         errors=_ONE,
     ),
-    Operation("GET", "/v2/positions/{symbol}", "Get a position", "read", get, Position, errors=_ONE),
+    Operation("GET", "/v2/positions/{symbol}", "Get a position", "read", get, Position, query=OneQuery, errors=_ONE),
     Operation(
         "DELETE", "/v2/positions/{symbol}", "Close a position", "trade", close, Order, query=CloseQuery, errors=_ONE
     ),

@@ -26,6 +26,14 @@ async def test_the_next_order_after_the_kill_is_refused_and_another_person_lifts
         await http.order(client_order_id="again")
 
 
+async def test_the_kill_needs_no_body(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        answer = await http.ask("POST", "/v1/kill", "admin")
+        assert (answer.status_code, answer.json()["killed"]) == (200, True)
+        form = await http.ask("POST", "/v1/kill", "admin", content=b"reason=x")
+        assert form.status_code == 415
+
+
 async def test_the_switch_is_known_and_pulled_where_another_process_owns_the_partition(tmp_path: Path) -> None:
     async with api(tmp_path) as http:
         for number in range(http.rig.desk.partitions):

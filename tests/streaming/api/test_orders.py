@@ -2,6 +2,9 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.streaming.api.http import ORDER, api
 from tests.trading.orders.builders import S
@@ -23,6 +26,34 @@ async def test_the_same_client_id_in_another_account_is_another_order(tmp_path: 
         assert mine["id"] != theirs["id"]
         assert (await http.get("/v2/orders:by_client_order_id", client_order_id="x"))["id"] == mine["id"]
         await http.get(f"/v2/orders/{theirs['id']}", expect=404)
+
+
+# What Alpaca's client for Go sends with each order and each replacement: every field it knows.
+EMPTY_ORDER: dict[str, Any] = {
+    **dict.fromkeys(("notional", "stop_price", "take_profit", "stop_loss", "trail_price", "trail_percent", "legs")),
+    **dict.fromkeys(("client_order_id", "order_class", "position_intent"), ""),
+    "extended_hours": False,
+}
+EMPTY_CHANGE = {"stop_price": None, "trail": None, "time_in_force": "", "client_order_id": ""}
+
+
+async def test_fields_without_a_value_are_as_if_not_there(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        order = await http.order(**EMPTY_ORDER)
+        assert len(order["client_order_id"]) == 36
+        await http.rig.ack(order["id"])
+        change = {"qty": "0.6", "limit_price": "48000"} | EMPTY_CHANGE
+        changed = (await http.ask("PATCH", f"/v2/orders/{order['id']}", json=change)).json()
+        assert (changed["qty"], changed["time_in_force"], changed["replaces"]) == ("0.6", "gtc", order["id"])
+        await http.get("/v2/positions/BTC/USD", expect=404, symbol="BTC/USD")
+
+
+@pytest.mark.parametrize(("field", "value"), [("notional", "1"), ("legs", [None]), ("position_intent", "buy_to_open")])
+async def test_a_value_that_is_not_supported_is_refused_by_name(tmp_path: Path, field: str, value: object) -> None:
+    async with api(tmp_path) as http:
+        refused = await http.ask("POST", "/v2/orders", json=ORDER | EMPTY_ORDER | {field: value})
+        assert (refused.status_code, refused.json()["reason"]) == (422, "FIELD_NOT_SUPPORTED")
+        assert refused.json()["message"] == f"{field} is not supported here"
 
 
 async def test_gtd_shows_as_gtc_with_its_end(tmp_path: Path) -> None:
