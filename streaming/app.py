@@ -16,6 +16,7 @@ from yarl import URL
 
 from streaming.flow import Flow, FlowContext
 from streaming.guard import Guard
+from streaming.lane import Fetched, Intake
 from streaming.settings import Settings
 from streaming.transport.connect import faust_broker_url
 from streaming.transport.departed import client_id
@@ -76,20 +77,6 @@ class RecordsSchema(faust.Schema[Any, Any]):
             return faust.Event(app, None, message.value, None, message)
 
         return decode
-
-
-class Delivered:
-    """One record of those that were fetched together, as the guard wants it."""
-
-    __slots__ = ("_consumer", "message")
-
-    def __init__(self, message: Any, consumer: Any) -> None:
-        self.message, self._consumer = message, consumer
-
-    def ack(self) -> bool:
-        """Let the record go. A lane does so in the order of the partition."""
-        self._consumer.let_go(self.message.tp, self.message.offset)
-        return True
 
 
 class App(faust.App):
@@ -198,18 +185,18 @@ def _attach(app: App, flow: Flow, guard: Guard) -> None:
     topic = app.topic(flow.topic, schema=schema, internal=False)
 
     async def drive(stream: Any) -> None:
-        await guard.run(_records(stream.noack().events(), app))
+        await guard.run(_fetched(stream.noack().events()))
 
     app.agent(topic, name=flow.role)(drive)
 
     async def assigned(*args: Any, **_: Any) -> None:
-        consumer = app.consumer
-        guard.assigned(
-            _numbers(args[-1], flow.topic),
+        consumer: Any = app.consumer
+        intake = Intake(
             full=lambda partition: consumer.on_buffer_full(TP(flow.topic, partition)),
             drop=lambda partition: consumer.on_buffer_drop(TP(flow.topic, partition)),
-            generation=app.consumer_generation_id,
+            let_go=lambda partition, offset: consumer.let_go(TP(flow.topic, partition), offset),
         )
+        guard.assigned(_numbers(args[-1], flow.topic), intake, generation=app.consumer_generation_id)
 
     async def revoked(*args: Any, **_: Any) -> None:
         await guard.revoked(_numbers(args[-1], flow.topic))
@@ -218,11 +205,10 @@ def _attach(app: App, flow: Flow, guard: Guard) -> None:
     app.on_partitions_revoked.connect(revoked, weak=False)
 
 
-async def _records(events: AsyncIterable[faust.Event], app: faust.App) -> AsyncIterator[Delivered]:
+async def _fetched(events: AsyncIterable[faust.Event]) -> AsyncIterator[Fetched]:
     async for event in events:
-        consumer = app.consumer
-        for message in event.value:
-            yield Delivered(message, consumer)
+        message: Any = event.message
+        yield message
 
 
 def _numbers(partitions: set[TP], topic: str) -> set[int]:

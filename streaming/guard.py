@@ -1,6 +1,6 @@
 """Drives the processors of one role. An exception lets nothing go and ends the process; a revoked partition is dropped.
 
-Faust acks an event whatever happened to it, so the stream is read without acks and the lanes ack what is durable.
+Faust acks an event whatever happened to it, so the stream is read without acks and the lanes let go what is durable.
 """
 
 import asyncio
@@ -10,17 +10,13 @@ from typing import Any
 import structlog
 
 from streaming.flow import Flow, FlowContext
-from streaming.lane import Event, Lane, Pressure
+from streaming.lane import NO_INTAKE, Fetched, Intake, Lane
 from streaming.poison import PoisonFile
 from streaming.retries import Retries, retry_durable
 
 __all__ = ["Guard", "Retries", "retry_durable"]
 
 _log = structlog.get_logger("guard")
-
-
-def _keep_fetching(_: int) -> None:
-    """Ignore pressure, where there is no consumer to tell."""
 
 
 class Guard:
@@ -53,9 +49,9 @@ class Guard:
         waits = (lane.stats().get("waiting") for lane in self._lanes.values())
         return next((wait for wait in waits if wait), None)
 
-    async def run(self, events: AsyncIterable[Event]) -> None:
-        """Sort events into lanes until one of them fails; this is the body of the Faust agent."""
-        pull = asyncio.create_task(self._pull(events), name=f"{self.flow.role}-pull")
+    async def run(self, messages: AsyncIterable[Fetched]) -> None:
+        """Sort what was fetched into lanes until one of them fails; this is the body of the Faust agent."""
+        pull = asyncio.create_task(self._pull(messages), name=f"{self.flow.role}-pull")
         failed = asyncio.create_task(self._failed.wait(), name=f"{self.flow.role}-failed")
         try:
             await asyncio.wait({pull, failed}, return_when=asyncio.FIRST_COMPLETED)
@@ -68,21 +64,14 @@ class Guard:
         if not pull.cancelled():
             pull.result()
 
-    def assigned(
-        self,
-        partitions: Iterable[int],
-        *,
-        full: Pressure = _keep_fetching,
-        drop: Pressure = _keep_fetching,
-        generation: int | None = None,
-    ) -> None:
+    def assigned(self, partitions: Iterable[int], intake: Intake = NO_INTAKE, *, generation: int | None = None) -> None:
         """Open a processor for each partition that is new. Those that stay were revoked before, as Faust does it."""
         if self._closing:
             return
         self._generation = generation
         for partition in sorted(partitions):
             if partition not in self._lanes:
-                lane = Lane(self.flow, partition, self._context, self._poison, full, drop)
+                lane = Lane(self.flow, partition, self._context, self._poison, intake)
                 lane.task.add_done_callback(self._lane_ended)
                 self._lanes[partition] = lane
         self._was_assigned = True
@@ -104,13 +93,12 @@ class Guard:
         """Return the counters of every partition, by its number as text."""
         return {str(partition): lane.stats() for partition, lane in sorted(self._lanes.items())}
 
-    async def _pull(self, events: AsyncIterable[Event]) -> None:
-        async for event in events:
-            message = event.message
+    async def _pull(self, messages: AsyncIterable[Fetched]) -> None:
+        async for message in messages:
             lane = self._lanes.get(message.partition)
-            # A record that was fetched before a rebalance comes again after it.
+            # What was fetched before a rebalance comes again after it.
             if lane is not None and message.generation_id in (None, self._generation):
-                lane.put(event)
+                lane.put(message.value)
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:

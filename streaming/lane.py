@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -24,63 +24,59 @@ REVOKE_WAIT_S = 5.0
 _log = structlog.get_logger("lane")
 
 
-class Message(Protocol):
-    """The part of Faust's message that is used."""
+class Fetched(Protocol):
+    """The part of Faust's message that is used. Its value is what was fetched of a partition, in order of offset."""
 
-    topic: str
     partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
+    value: Sequence[Record]
     generation_id: int | None
 
 
-class Event(Protocol):
-    """The part of Faust's event that is used."""
+class Intake(NamedTuple):
+    """What a lane tells the consumer of its partition: when to stop fetching and go on, and what may be committed.
 
-    @property
-    def message(self) -> Message:
-        """Return the message that it carries."""
+    `let_go(partition, offset)` is for all records up to an offset.
+    """
 
-    def ack(self) -> bool:
-        """Let the message go."""
+    full: Callable[[int], None]
+    drop: Callable[[int], None]
+    let_go: Callable[[int, int], None]
 
 
-Pressure = Callable[[int], None]
+# Where there is no consumer to tell.
+NO_INTAKE = Intake(lambda _: None, lambda _: None, lambda _, __: None)
 
 
 class Lane:
     """A processor, the records that wait for it, and those it has not let go yet."""
 
-    def __init__(
-        self, flow: Flow, partition: int, context: FlowContext, poison: PoisonFile, full: Pressure, drop: Pressure
-    ) -> None:
+    def __init__(self, flow: Flow, partition: int, context: FlowContext, poison: PoisonFile, intake: Intake) -> None:
         self.partition = partition
         self.ready = False
         self.position = 0
         self._flow, self._context, self._poison = flow, context, poison
-        self._full, self._drop = full, drop
+        self._intake = intake
         self._key = f"{flow.role}/{flow.topic}/{partition}"
         self._processor: Processor = flow.factory(context, flow.topic, partition)
         self._suspect: Suspect | None = poison.get(self._key)
-        self._queue: deque[Event] = deque()
+        self._queue: deque[Record] = deque()
         self._queued_bytes = 0
         self._is_full = False
-        self._given: deque[tuple[int, Event | None]] = deque()
         self._wake = asyncio.Event()
         self._tick_due = False
-        self._restored = 0
+        # Records below this offset are let go.
+        self._released = 0
         self._stop_at: int | None = None
         self._revoked = False
         self.task = asyncio.create_task(self._run(), name=self._key)
 
-    def put(self, event: Event) -> None:
-        """Queue a record; the partition is not fetched further while too many bytes wait."""
-        self._queue.append(event)
-        self._queued_bytes += _size(event)
+    def put(self, records: Sequence[Record]) -> None:
+        """Queue records; the partition is not fetched further while too many bytes wait."""
+        self._queue.extend(records)
+        self._queued_bytes += sum([len(record.value or b"") for record in records])
         if self._queued_bytes > QUEUE_BYTES and not self._is_full:
             self._is_full = True
-            self._full(self.partition)
+            self._intake.full(self.partition)
         self._wake.set()
 
     def finish(self, offset: int) -> None:
@@ -140,45 +136,43 @@ class Lane:
             async for record in client.read(topic, self.partition, self.position, start):
                 records.append(record)
                 if len(records) >= BATCH_RECORDS:
-                    await self._give(records, [None] * len(records))
+                    await self._give(records)
                     records = []
-            await self._give(records, [None] * len(records))
+            await self._give(records)
             self.position = max(self.position, start)
-        self._restored = self.position
+        self._released = self.position
 
-    def _batch(self) -> list[Event]:
-        batch: list[Event] = []
-        size = 0
+    def _batch(self) -> list[Record]:
+        batch: list[Record] = []
+        queue, size = self._queue, 0
         one_by_one = self._suspect is not None and self.position <= self._suspect.last
         limit = 1 if one_by_one else BATCH_RECORDS
-        while self._queue and len(batch) < limit and size < BATCH_BYTES:
-            event = self._queue.popleft()
-            size += _size(event)
-            batch.append(event)
+        while queue and len(batch) < limit and size < BATCH_BYTES:
+            record = queue.popleft()
+            size += len(record.value or b"")
+            batch.append(record)
         self._queued_bytes -= size
         if self._is_full and self._queued_bytes < QUEUE_BYTES // 2:
             self._is_full = False
-            self._drop(self.partition)
+            self._intake.drop(self.partition)
         return batch
 
-    async def _process(self, batch: Sequence[Event]) -> None:
-        fresh = []
-        for event in batch:
-            if event.message.offset >= self.position:
-                fresh.append(event)
-            elif event.message.offset < self._restored:
-                event.ack()
-        await self._give([_record(event) for event in fresh], fresh)
+    async def _process(self, batch: Sequence[Record]) -> None:
+        if batch[0].offset < self.position:
+            # It comes again: the consumer may have forgotten what was let go.
+            self._intake.let_go(self.partition, self._released - 1)
+            batch = [record for record in batch if record.offset >= self.position]
+        await self._give(batch)
 
-    async def _give(self, records: Sequence[Record], events: Sequence[Event | None]) -> None:
+    async def _give(self, records: Sequence[Record]) -> None:
         if not records:
             return
         first, last = records[0].offset, records[-1].offset
-        self._given.extend((record.offset, event) for record, event in zip(records, events, strict=True))
         if self._suspect is not None and self._suspect.condemns(first):
             await self._condemn(records[0], self._suspect)
+            nothing_held = self._released >= self.position
             self.position = last + 1
-            if len(self._given) == 1:
+            if nothing_held:
                 self._release(self.position)
             return
         started = time.perf_counter()
@@ -204,10 +198,9 @@ class Lane:
     def _release(self, offset: int | None) -> None:
         if offset is None or self._revoked:
             return
-        while self._given and self._given[0][0] < offset:
-            event = self._given.popleft()[1]
-            if event is not None:
-                event.ack()
+        if offset > self._released:
+            self._released = offset
+            self._intake.let_go(self.partition, offset - 1)
         if self._suspect is not None and offset > self._suspect.last:
             self._poison.passed(self._key)
             self._suspect = None
@@ -226,12 +219,3 @@ class Lane:
     def _beat(self) -> None:
         self._tick_due = True
         self._wake.set()
-
-
-def _record(event: Event) -> Record:
-    message = event.message
-    return Record(message.topic, message.partition, message.offset, message.key, message.value)
-
-
-def _size(event: Event) -> int:
-    return len(event.message.value or b"")

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 MAX_MESSAGE_BYTES = 16 << 20
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One message of a topic partition, as it was read."""
 
     topic: str

@@ -5,9 +5,9 @@ interval tree of offset gaps (quadratic on topics with gaps), and the commit rul
 unacknowledged record in front of acknowledged ones. Here the order of delivery is remembered, and the commit goes up
 to the first delivered record that is not acknowledged.
 
-An app with `together` gets what was fetched of a partition as one message whose value is the list of its messages: a
-stream takes a turn of the event loop and a dozen calls for each message. With `fetch_gap_s` it waits that long between
-two fetches that found little. Nothing is fetched while it is `held`.
+An app with `together` gets what was fetched of a partition as one message whose value is the list of the records: a
+stream takes a turn of the event loop and a dozen calls for each message. It says with `let_go` how far they are worked.
+With `fetch_gap_s` it waits that long between two fetches that found little. Nothing is fetched while it is `held`.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from faust.transport.consumer import Consumer
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.types import ServiceT
+
+from streaming.transport.client import Record
 
 IDLE_WAIT_S = 1.0
 BUFFER_FULL_WAIT_S = 0.05
@@ -38,12 +40,15 @@ class DeliveryTracking(_Consumer):
     """Mixin before a Faust `Consumer`. Override `on_partitions_revoked` and `on_partitions_assigned` for ownership."""
 
     _delivered: defaultdict[TP, deque[int]]
+    # Of an app with `together`: the newest record that was handed over, and up to which the app has let go.
+    _handed: dict[TP, int]
     _let_go: dict[TP, int]
     _fetch_again: asyncio.Event
 
     def _reset_state(self) -> None:
         super()._reset_state()
         self._delivered = defaultdict(deque)
+        self._handed = {}
         self._let_go = {}
         self._fetch_again = asyncio.Event()
 
@@ -51,12 +56,12 @@ class DeliveryTracking(_Consumer):
         """Forget what was delivered of partitions that are taken away."""
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
-            self._delivered.pop(tp, None)
-            self._let_go.pop(tp, None)
+            for state in (self._delivered, self._handed, self._let_go):
+                state.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets; what was delivered from there on will be delivered again."""
-        for state in (self._delivered, self._let_go, self._acked, self._acked_index):
+        for state in (self._delivered, self._handed, self._let_go, self._acked, self._acked_index):
             state.clear()
         await super().perform_seek()
 
@@ -69,16 +74,16 @@ class DeliveryTracking(_Consumer):
         """Need nothing: offsets that were never delivered do not hold the commit."""
 
     def _new_offset(self, tp: TP) -> int | None:
-        delivered, acked, gone = self._delivered[tp], self._acked_index[tp], self._let_go.get(tp, -1)
+        delivered, acked = self._delivered[tp], self._acked_index[tp]
         self._acked[tp].clear()
-        last = None
-        while delivered and (delivered[0] <= gone or delivered[0] in acked):
+        last = min(self._let_go.get(tp, -1), self._handed.get(tp, -1))
+        while delivered and delivered[0] in acked:
             last = delivered.popleft()
             acked.discard(last)
-        return None if last is None else last + 1
+        return None if last < 0 else last + 1
 
     def let_go(self, tp: TP, offset: int) -> None:
-        """Acknowledge a record and all that were delivered before it: cheap enough for each of a large commit."""
+        """Acknowledge all records up to an offset, as far as they were handed over: for an app with `together`."""
         if offset > self._let_go.get(tp, -1):
             self._let_go[tp] = offset
             self._n_acked += 1
@@ -171,25 +176,23 @@ class DeliveryTracking(_Consumer):
 
     async def _deliver_together(self, records: Mapping[TP, list[Any]], generation: int) -> None:
         for tp, rows in records.items():
+            topic, partition = tp.topic, tp.partition
             for first in range(0, len(rows), TOGETHER_RECORDS):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
-                found = [self._to_message(tp, row) for row in rows[first : first + TOGETHER_RECORDS]]
+                found = rows[first : first + TOGETHER_RECORDS]
                 read = self._read_offset[tp]
                 if read is not None and found[0].offset < read:
-                    found = [message for message in found if message.offset >= read]
+                    found = [row for row in found if row.offset >= read]
                     if not found:
                         continue
                 await self._commit_when_many()
-                last = found[-1].offset
-                self._delivered[tp].extend([message.offset for message in found])
-                # The list is the value; its messages are acknowledged, never this one.
-                whole: Any = found
+                last = self._handed[tp] = found[-1].offset
+                # The list is the value; its records are let go, this message is never acknowledged.
+                whole: Any = [Record(topic, partition, row.offset, row.key, row.value) for row in found]
                 await self.callback(
                     ConsumerMessage(
-                        *(tp.topic, tp.partition, last, found[-1].timestamp, 0, [], None, whole, None, 0, 0),
-                        tp=tp,
-                        generation_id=found[-1].generation_id,
+                        *(topic, partition, last, 0.0, 0, [], None, whole, None, 0, 0), tp=tp, generation_id=generation
                     )
                 )
                 self._read_offset[tp] = last

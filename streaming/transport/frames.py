@@ -6,8 +6,9 @@ A frame is whole or it is not there: the CRC covers the lengths too. The marker 
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 from zlib import crc32
+
+import msgspec
 
 MARKER = b"\xf5TL\x01"
 _PREFIX = struct.Struct("<4sI")
@@ -18,7 +19,7 @@ INDEX_STEP_BYTES = 16 << 10
 _COPIED_BYTES = 4 << 10
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One stored record."""
 
     offset: int

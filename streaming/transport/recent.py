@@ -2,20 +2,31 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from streaming.transport.frames import HEADER_BYTES, Frame
 
 KEPT_BYTES = 512 << 10
 
 
-class _Batch(NamedTuple):
-    """What one append brought."""
+class _Batch(msgspec.Struct, gc=False):
+    """What one append brought, as frames once somebody has asked for them: all who follow a partition share these."""
 
     first: int
     ts_ms: int
     messages: Sequence[tuple[bytes | None, bytes | None]]
     size: int
+    made: list[Frame] | None = None
+
+    def frames(self) -> list[Frame]:
+        """Return the frames."""
+        made = self.made
+        if made is None:
+            first, ts_ms = self.first, self.ts_ms
+            made = [Frame(first + place, ts_ms, key, value) for place, (key, value) in enumerate(self.messages)]
+            self.made = made
+        return made
 
 
 class Recent:
@@ -48,12 +59,16 @@ class Recent:
             at -= 1
         frames: list[Frame] = []
         while at < len(batches) and batches[at].first < stop:
-            first, ts_ms, messages, _ = batches[at]
-            for place in range(max(offset - first, 0), min(len(messages), stop - first)):
-                if max_bytes <= 0:
-                    return frames
-                key, value = messages[place]
-                frames.append(Frame(first + place, ts_ms, key, value))
-                max_bytes -= HEADER_BYTES + len(key or b"") + len(value or b"")
+            batch = batches[at]
+            first, made = batch.first, batch.frames()
+            if offset <= first and first + len(made) <= stop and batch.size < max_bytes:
+                frames += made
+                max_bytes -= batch.size
+            else:
+                for frame in made[max(offset - first, 0) : stop - first]:
+                    if max_bytes <= 0:
+                        return frames
+                    frames.append(frame)
+                    max_bytes -= HEADER_BYTES + len(frame.key or b"") + len(frame.value or b"")
             at += 1
         return frames

@@ -1,9 +1,10 @@
-"""A broker in memory for tests of the runtime: the client's contract without files, and Faust-like events."""
+"""A broker in memory for tests of the runtime: the client's contract without files, and what lanes see of Faust."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from streaming.lane import Intake
 from streaming.transport.client import BrokerError, Record, Span, TopicSpec
 
 
@@ -65,26 +66,24 @@ class MemoryBroker:
 
 @dataclass
 class FakeMessage:
-    """The part of Faust's message that lanes use."""
+    """The part of Faust's message that lanes use: what was fetched together."""
 
-    topic: str
     partition: int
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
+    value: Sequence[Record]
     generation_id: int | None = 1
 
 
-@dataclass
-class FakeEvent:
-    """An event that remembers whether it was acked."""
+class FakeIntake:
+    """The consumer as lanes see it: remembers what it was told, and up to which offset each partition is let go."""
 
-    message: FakeMessage
-    acked: bool = False
-    acks: list[int] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.gone: dict[int, int] = {}
 
-    def ack(self) -> bool:
-        """Note the ack, and its order."""
-        self.acked = True
-        self.acks.append(self.message.offset)
-        return True
+    @property
+    def intake(self) -> Intake:
+        """Return what a lane takes."""
+        return Intake(lambda _: self.told.append("full"), lambda _: self.told.append("drop"), self._let_go)
+
+    def _let_go(self, partition: int, offset: int) -> None:
+        self.gone[partition] = max(offset, self.gone.get(partition, -1))

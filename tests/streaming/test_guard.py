@@ -9,34 +9,25 @@ import pytest
 from streaming.flow import FlowContext
 from streaming.guard import Guard
 from streaming.settings import Settings
-from tests.streaming.memory_broker import FakeEvent, FakeMessage, MemoryBroker
+from streaming.transport.client import Record
+from tests.streaming.memory_broker import FakeIntake, FakeMessage, MemoryBroker
 from tests.streaming.poll import until
 from tests.streaming.probe_flow import FLOW, TOPIC
 
 
 class Feed:
-    """Events that a test hands to the guard, as a Faust stream would."""
+    """Messages that a test hands to the guard, as a Faust stream would."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[FakeEvent] = asyncio.Queue()
-        self.events: list[FakeEvent] = []
+        self.queue: asyncio.Queue[FakeMessage] = asyncio.Queue()
 
-    def put(self, values: Sequence[str], *, partition: int = 0, start: int = 0, generation: int = 1) -> list[FakeEvent]:
-        made = [
-            FakeEvent(FakeMessage(TOPIC, partition, start + n, value.encode(), generation_id=generation))
-            for n, value in enumerate(values)
-        ]
-        for event in made:
-            self.queue.put_nowait(event)
-        self.events += made
-        return made
+    def put(self, values: Sequence[str], *, partition: int = 0, start: int = 0, generation: int = 1) -> None:
+        made = [Record(TOPIC, partition, start + n, None, value.encode()) for n, value in enumerate(values)]
+        self.queue.put_nowait(FakeMessage(partition, made, generation))
 
-    async def __aiter__(self) -> AsyncIterator[FakeEvent]:
+    async def __aiter__(self) -> AsyncIterator[FakeMessage]:
         while True:
             yield await self.queue.get()
-
-    def acked(self) -> list[int]:
-        return [event.message.offset for event in self.events if event.acked]
 
 
 class Bench:
@@ -44,12 +35,12 @@ class Bench:
 
     def __init__(self, home: Path) -> None:
         self.broker = MemoryBroker()
-        self.feed = Feed()
+        self.feed, self.consumer = Feed(), FakeIntake()
         self.guard = Guard(FLOW, FlowContext(Settings(home=home), home, self.broker))
         self.agent = asyncio.create_task(self.guard.run(self.feed))
 
     def assign(self, *partitions: int, generation: int = 1) -> None:
-        self.guard.assigned(partitions, generation=generation)
+        self.guard.assigned(partitions, self.consumer.intake, generation=generation)
 
 
 @pytest.fixture
@@ -65,9 +56,9 @@ async def test_only_what_is_durable_is_acked(bench: Bench, tmp_path: Path) -> No
     bench.assign(0)
     bench.feed.put(["a", "b"])
     await until(lambda: bench.guard.stats()["0"]["pending_rows"] == 2)
-    assert bench.feed.acked() == []
+    assert bench.consumer.gone == {}
     bench.feed.put(["c"], start=2)
-    await until(lambda: bench.feed.acked() == [0, 1, 2])
+    await until(lambda: bench.consumer.gone == {0: 2})
     assert (tmp_path / "probe-0.txt").read_text() == "0 a\n1 b\n2 c\n"
 
 
@@ -76,7 +67,7 @@ async def test_a_drain_works_up_to_the_end_and_flushes(bench: Bench, tmp_path: P
     bench.feed.put(["a", "b", "c", "d"])
     bench.feed.put(["x"], partition=1)
     await bench.guard.drain({0: 4, 1: 1})
-    assert sorted(bench.feed.acked()) == [0, 0, 1, 2, 3]
+    assert bench.consumer.gone == {0: 3, 1: 0}
     assert (tmp_path / "probe-1.txt").read_text() == "0 x\n"
 
 
@@ -85,7 +76,7 @@ async def test_records_below_the_restored_state_are_let_go_unprocessed(bench: Be
     bench.assign(0)
     bench.feed.put(["a", "b", "c"])
     await bench.guard.drain({0: 3})
-    assert bench.feed.acked() == [0, 1, 2]
+    assert bench.consumer.gone == {0: 2}
     assert (tmp_path / "probe-0.txt").read_text() == "1 old\n2 c\n"
 
 
@@ -100,12 +91,12 @@ async def test_a_state_older_than_the_committed_offset_is_caught_up(bench: Bench
 
 async def test_an_exception_ends_the_agent_and_acks_nothing(bench: Bench) -> None:
     bench.assign(0)
-    events = bench.feed.put(["a", "raise"])
+    bench.feed.put(["a", "raise"])
     with pytest.raises(ValueError, match="poison"):
         await asyncio.wait_for(asyncio.shield(bench.agent), 10)
     assert isinstance(bench.guard.failure, ValueError)
     assert not bench.guard.ready
-    assert not any(event.acked for event in events)
+    assert bench.consumer.gone == {}
 
 
 async def test_a_revoked_partition_is_dropped_without_acks(bench: Bench, tmp_path: Path) -> None:
@@ -114,18 +105,18 @@ async def test_a_revoked_partition_is_dropped_without_acks(bench: Bench, tmp_pat
     await until(lambda: bench.guard.stats()["0"]["pending_rows"] == 2)
     await bench.guard.revoked([0])
     assert bench.guard.partitions == frozenset()
-    assert bench.feed.acked() == []
+    assert bench.consumer.gone == {}
     assert not (tmp_path / "probe-0.txt").exists()
 
 
 async def test_records_of_an_older_generation_are_dropped(bench: Bench, tmp_path: Path) -> None:
     bench.assign(0, generation=2)
-    stale = bench.feed.put(["stale"], start=5, generation=1)
+    bench.feed.put(["stale"], start=5, generation=1)
     bench.feed.put(["a"], generation=2)
     await until(lambda: bench.guard.stats()["0"]["pending_rows"] == 1)
     await bench.guard.drain({0: 1})
     assert (tmp_path / "probe-0.txt").read_text() == "0 a\n"
-    assert not stale[0].acked
+    assert bench.consumer.gone == {0: 0}
 
 
 async def test_ready_means_assigned_and_open(bench: Bench) -> None:
@@ -145,8 +136,8 @@ async def test_a_retriable_wait_shows_and_ends(bench: Bench, tmp_path: Path) -> 
     bench.assign(0)
     bench.feed.put(["a", "b", "c"])
     await until(lambda: (bench.guard.waiting or {}).get("code") == "DISK_FULL")
-    assert bench.feed.acked() == []
+    assert bench.consumer.gone == {}
     (tmp_path / "full").unlink()
-    await until(lambda: bench.feed.acked() == [0, 1, 2])
+    await until(lambda: bench.consumer.gone == {0: 2})
     assert bench.guard.waiting is None
     assert bench.guard.stats()["0"]["retries"] >= 1

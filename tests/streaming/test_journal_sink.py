@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streaming.adapters.lake import Lake
@@ -53,7 +54,7 @@ async def test_positions_go_on_from_a_mark_without_reading_what_is_before_it(tmp
     await drain(make(context_of(tmp_path, broker)), broker)
     # No record, so whoever reads it again fails.
     held = broker.records[ORDERS_JOURNAL.name, 0]
-    held[: cut - 1] = [record._replace(value=None) for record in held[: cut - 1]]
+    held[: cut - 1] = [msgspec.structs.replace(record, value=None) for record in held[: cut - 1]]
     await broker.append(ORDERS_JOURNAL.name, 0, [(b"a", payload) for payload in payloads[cut:]])
     await drain(make(context_of(tmp_path, broker)), broker)
     last = Lake(tmp_path / "lake").read(POSITIONS_V1).sort_by("seq").to_pylist()[-1]

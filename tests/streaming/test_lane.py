@@ -9,29 +9,26 @@ import pytest
 
 from streaming import lane
 from streaming.flow import Flow, FlowContext
-from streaming.lane import Lane
+from streaming.lane import NO_INTAKE, Lane
 from streaming.poison import PoisonFile
 from streaming.settings import Settings
 from streaming.transport.client import Record
-from tests.streaming.memory_broker import FakeEvent, FakeMessage, MemoryBroker
+from tests.streaming.memory_broker import FakeIntake, MemoryBroker
 from tests.streaming.poll import until
 from tests.streaming.probe_flow import FLOW, TOPIC
 from trading.codec import decode
 from trading.messages import DeadLetter
 
 
-def start(home: Path, broker: MemoryBroker, told: list[str] | None = None) -> Lane:
-    told = [] if told is None else told
+def start(home: Path, broker: MemoryBroker, consumer: FakeIntake | None = None) -> Lane:
     context = FlowContext(Settings(home=home), home, broker)
     poison = PoisonFile(home / "state" / "poison.json")
-    return Lane(FLOW, 0, context, poison, lambda _: told.append("full"), lambda _: told.append("drop"))
+    return Lane(FLOW, 0, context, poison, (consumer or FakeIntake()).intake)
 
 
-def put(lane_: Lane, values: list[str]) -> list[FakeEvent]:
-    events = [FakeEvent(FakeMessage(TOPIC, 0, n, value.encode())) for n, value in enumerate(values)]
-    for event in events:
-        lane_.put(event)
-    return events
+def put(lane_: Lane, values: list[str]) -> None:
+    for n, value in enumerate(values):
+        lane_.put([Record(TOPIC, 0, n, None, value.encode())])
 
 
 async def fail(home: Path, broker: MemoryBroker, values: list[str]) -> None:
@@ -61,11 +58,12 @@ async def test_the_record_at_fault_is_found_and_skipped_after_three_lives(tmp_pa
         suspects.append((suspect.first, suspect.last, suspect.failures))
     assert suspects == [(0, 4, 1), (2, 2, 2), (2, 2, 3)]
 
-    lane_ = start(tmp_path, broker)
-    events = put(lane_, values)
+    consumer = FakeIntake()
+    lane_ = start(tmp_path, broker, consumer)
+    put(lane_, values)
     lane_.finish(5)
     await lane_.task
-    assert [event.acked for event in events] == [True] * 5
+    assert consumer.gone == {0: 4}
     assert (tmp_path / "probe-0.txt").read_text() == "0 a\n1 b\n3 c\n4 d\n"
     letter = decode(broker.records["deadletter", 0][0].value or b"", DeadLetter)
     assert (letter.topic, letter.src.offset, letter.rejects[0].code) == (TOPIC, 2, "POISON")
@@ -99,13 +97,13 @@ async def test_a_full_queue_tells_the_consumer_and_so_does_a_drained_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane, "QUEUE_BYTES", 10)
-    told: list[str] = []
-    lane_ = start(tmp_path, MemoryBroker(), told)
+    consumer = FakeIntake()
+    lane_ = start(tmp_path, MemoryBroker(), consumer)
     put(lane_, ["12345", "67890", "x"])
-    assert told == ["full"]
+    assert consumer.told == ["full"]
     lane_.finish(3)
     await lane_.task
-    assert told == ["full", "drop"]
+    assert consumer.told == ["full", "drop"]
 
 
 async def test_a_call_that_hangs_does_not_hold_up_a_revocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,10 +137,34 @@ async def test_records_that_come_together_are_worked_together(tmp_path: Path) ->
 
     flow = Flow("counting", TOPIC, lambda *_: Counting())
     context = FlowContext(Settings(home=tmp_path), tmp_path, MemoryBroker())
-    lane_ = Lane(flow, 0, context, PoisonFile(tmp_path / "state" / "poison.json"), lambda _: None, lambda _: None)
+    lane_ = Lane(flow, 0, context, PoisonFile(tmp_path / "state" / "poison.json"), NO_INTAKE)
     await until(lambda: lane_.ready)
-    for n in range(50):
-        lane_.put(FakeEvent(FakeMessage(TOPIC, 0, n, b"x")))
+    put(lane_, ["x"] * 50)
     await until(lambda: lane_.position == 50)
     await lane_.revoke()
     assert sizes == [50]
+
+
+async def test_what_comes_again_is_let_go_again_but_not_worked(tmp_path: Path) -> None:
+    consumer = FakeIntake()
+    lane_ = start(tmp_path, MemoryBroker(), consumer)
+    put(lane_, ["a", "b", "c"])
+    await until(lambda: consumer.gone == {0: 2})
+    consumer.gone.clear()
+    put(lane_, ["a", "b"])
+    await until(lambda: consumer.gone == {0: 2})
+    await lane_.revoke()
+    assert (tmp_path / "probe-0.txt").read_text() == "0 a\n1 b\n2 c\n"
+
+
+async def test_a_condemned_record_is_not_let_go_before_those_in_front_of_it(tmp_path: Path) -> None:
+    broker, consumer = MemoryBroker(), FakeIntake()
+    for _ in range(3):
+        await fail(tmp_path, broker, ["a", "raise"])
+    lane_ = start(tmp_path, broker, consumer)
+    put(lane_, ["a", "raise"])
+    await until(lambda: lane_.position == 2)
+    assert consumer.gone == {}
+    lane_.finish(2)
+    await lane_.task
+    assert consumer.gone == {0: 0}

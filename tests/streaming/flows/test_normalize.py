@@ -202,7 +202,9 @@ async def test_a_snapshot_that_does_not_fit_is_made_again_from_the_frames(fault:
         stale_after_ms = 77
     elif fault == "raw":
         last = broker.records["ticks.raw", 0][-1]
-        broker.records["ticks.raw", 0][-1] = last._replace(value=broker.records["ticks.raw", 0][0].value)
+        broker.records["ticks.raw", 0][-1] = msgspec.structs.replace(
+            last, value=broker.records["ticks.raw", 0][0].value
+        )
     elif fault == "outputs":
         del broker.records["bars", 0][-1]
     flow = processor(broker, home, stale_after_ms=stale_after_ms)
