@@ -18,7 +18,7 @@ NS_PER_DAY = 86_400_000_000_000
 FILL = b'"kind":"order_filled"'
 CASH = b'"kind":"cash_moved"'
 
-PlainRows = list[tuple[Any, ...]]
+PlainRows = Sequence[tuple[Any, ...]]
 
 
 class JournalRows(Protocol):
@@ -78,7 +78,8 @@ class Journal(_Forgetful):
             message.value or b"",
             *_source(message, 0),
         )
-        return [row]
+        # A tuple of plain values is nothing that the collector looks at again.
+        return (row,)
 
 
 class Fills(_Forgetful):
@@ -89,7 +90,7 @@ class Fills(_Forgetful):
     def rows(self, message: Message, record: Record, stale: bool, instruments: InstrumentTable) -> PlainRows:
         """Return the executions of a record; none of a stale one."""
         fills = [event for event in record.events if isinstance(event, OrderFilled) and not stale]
-        rows: PlainRows = []
+        rows: list[tuple[Any, ...]] = []
         for place, fill in enumerate(fills):
             instrument = _known(fill.instrument, instruments)
             row = (
@@ -150,7 +151,7 @@ class Positions:
 
     def rows(self, message: Message, record: Record, stale: bool, instruments: InstrumentTable) -> PlainRows:
         """Return one row for each fill and each movement of cash."""
-        rows: PlainRows = []
+        rows: list[tuple[Any, ...]] = []
         for event in record.events if not stale else ():
             name, scale, holding = "", 0, _Holding()
             if isinstance(event, CashMoved):

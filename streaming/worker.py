@@ -36,8 +36,9 @@ GROUPS = {"all": KNOWN, "beside": tuple(role for role in KNOWN if role != "order
 CONFIG_FILE = Path("trade.toml")
 # The home belongs to another process then, its status file too.
 LOG_IN_USE = "LOG_IN_USE"
-# Reference counts free nearly everything here: look at the young often and briefly, at what has stayed seldom.
-GC_THRESHOLD = (1_000, 10, 500)
+# Reference counts free nearly everything here, so a look costs much and finds little: seldom, but of few objects each
+# time, so that it holds up no order for long. What was looked at twice is left alone for hours.
+GC_THRESHOLD = (2_500, 1, 1_000)
 
 _log = structlog.get_logger("worker")
 

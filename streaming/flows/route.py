@@ -216,7 +216,7 @@ class RouteLane:
         for request in outbox.asked.values():
             if request.verb in SENDS and (code := self._refusal(request)):
                 refused[request.order] = (request, code)
-        self._venue.adopt(self._open.story(frozenset(refused)))
+        self._venue.adopt(self._open.tell(frozenset(refused)))
         for request, code in refused.values():
             await self._deny(request, code)
         for request in outbox.pending():

@@ -10,23 +10,12 @@ from streaming.transport.frames import HEADER_BYTES, Frame
 KEPT_BYTES = 512 << 10
 
 
-class _Batch(msgspec.Struct, gc=False):
-    """What one append brought, as frames once somebody has asked for them: all who follow a partition share these."""
+class _Batch(msgspec.Struct, frozen=True, gc=False):
+    """What one append brought. All who follow the partition share the frames; the collector has nothing to look at."""
 
     first: int
-    ts_ms: int
-    messages: Sequence[tuple[bytes | None, bytes | None]]
+    frames: tuple[Frame, ...]
     size: int
-    made: list[Frame] | None = None
-
-    def frames(self) -> list[Frame]:
-        """Return the frames."""
-        made = self.made
-        if made is None:
-            first, ts_ms = self.first, self.ts_ms
-            made = [Frame(first + place, ts_ms, key, value) for place, (key, value) in enumerate(self.messages)]
-            self.made = made
-        return made
 
 
 class Recent:
@@ -39,7 +28,8 @@ class Recent:
 
     def add(self, first: int, ts_ms: int, messages: Sequence[tuple[bytes | None, bytes | None]], size: int) -> None:
         """Keep (key, value) pairs that get offsets from `first` on and take `size` bytes as frames."""
-        self._batches.append(_Batch(first, ts_ms, tuple(messages), size))
+        frames = [Frame(first + place, ts_ms, key, value) for place, (key, value) in enumerate(messages)]
+        self._batches.append(_Batch(first, tuple(frames), size))
         self._size += size
         while self._size > self._kept_bytes and len(self._batches) > 1:
             self._size -= self._batches.popleft().size
@@ -59,13 +49,12 @@ class Recent:
             at -= 1
         frames: list[Frame] = []
         while at < len(batches) and batches[at].first < stop:
-            batch = batches[at]
-            first, made = batch.first, batch.frames()
-            if offset <= first and first + len(made) <= stop and batch.size < max_bytes:
-                frames += made
-                max_bytes -= batch.size
+            first, whole, size = batches[at].first, batches[at].frames, batches[at].size
+            if offset <= first and first + len(whole) <= stop and size < max_bytes:
+                frames += whole
+                max_bytes -= size
             else:
-                for frame in made[max(offset - first, 0) : stop - first]:
+                for frame in whole[max(offset - first, 0) : stop - first]:
                     if max_bytes <= 0:
                         return frames
                     frames.append(frame)

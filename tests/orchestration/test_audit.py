@@ -1,6 +1,7 @@
 """The audit passes a sound journal and finds each planted fault."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from orchestration.audit import audit, until
 from streaming.adapters.lake import arrow_schema
 from streaming.columns import from_rows
-from streaming.journal_rows import Fills, Journal, JournalRows, PlainRows, Positions
+from streaming.journal_rows import Fills, Journal, JournalRows, Positions
 from streaming.transport.client import Record
 from tests.streaming.journal_records import FILLS, records
 from tests.trading.orders.builders import TABLE
@@ -19,7 +20,7 @@ Tables = list[pa.Table]
 
 
 def table_of(table: Table, made: JournalRows, payloads: Sequence[bytes], partition: int = 0) -> pa.Table:
-    rows: PlainRows = []
+    rows: list[tuple[Any, ...]] = []
     for offset, payload in enumerate(payloads):
         message = Record("orders.journal", partition, offset, b"a", payload)
         rows += made.rows(message, read_record(payload), False, TABLE)

@@ -25,7 +25,7 @@ def test_the_story_of_what_is_open_is_all_that_a_venue_needs() -> None:
             book.apply(event)
             whole.apply(event)
     again = PaperVenue(TABLE)
-    story = book.story(NOBODY)
+    story = book.tell(NOBODY)
     for event in story:
         again.apply(event)
     assert book.orders() == list(again.orders) == [oid("c4")]
@@ -42,7 +42,7 @@ def test_memory_is_that_of_the_open_orders() -> None:
             events += step(state, command)
     for event in events:
         book.apply(event)
-    assert book.story(NOBODY) == []
+    assert book.tell(NOBODY) == []
     assert (book.orders(), book.accounts()) == ([], [])
 
 
@@ -51,4 +51,16 @@ def test_orders_can_be_left_out() -> None:
     for cid in ("c1", "c2"):
         for event in step(state, submit(cid)):
             book.apply(event)
-    assert [e.order for e in book.story(frozenset({oid("c1")})) if isinstance(e, OrderAccepted)] == [oid("c2")]
+    assert [e.order for e in book.tell(frozenset({oid("c1")})) if isinstance(e, OrderAccepted)] == [oid("c2")]
+
+
+def test_a_story_that_was_told_is_not_kept() -> None:
+    state, book = desk(), OpenOrders()
+    for event in step(state, submit("c1")):
+        book.apply(event)
+    assert book.tell(NOBODY)
+    for command in (ack("c1"), submit("c2"), canceled("c1")):
+        for event in step(state, command):
+            book.apply(event)
+    assert (book.orders(), list(book.outbox.asked)) == ([oid("c2")], [oid("c2")])
+    assert book._stories is None

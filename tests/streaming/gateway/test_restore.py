@@ -17,7 +17,7 @@ UNKNOWN = VenueUnknown(account="a", ts_ns=T0, order=oid(), venue="SIM", reason="
 
 def venue_of(book: OpenOrders) -> dict[str, tuple[int, int, bool, bool]]:
     venue = PaperVenue(TABLE)
-    for event in book.story(NOBODY):
+    for event in book.tell(NOBODY):
         venue.apply(event)
     return {id_: (order.leaves, order.fills, order.live, order.closing) for id_, order in venue.orders.items()}
 
