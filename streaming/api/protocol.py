@@ -1,4 +1,4 @@
-"""HTTP on one connection, with the bounds that uvicorn leaves open: size and time of a request's head, connections.
+"""HTTP on one connection, with the bounds that uvicorn leaves open: size and time of a request, connections.
 
 What is no HTTP, too large or too slow is answered in JSON and closed before it costs more.
 """
@@ -13,8 +13,9 @@ MAX_HEAD_BYTES = 65_536
 # Of a header beside its name and value: colon, blank, CR, LF.
 LINE_BYTES = 4
 MAX_CONNECTIONS = 512
-# A head must be whole this soon after its first byte, and a new connection must say something.
+# How soon a head must be whole after its first byte, and a body after its head; a new connection must say something.
 HEAD_S = 10.0
+BODY_S = 10.0
 SILENT_S = 30.0
 REASONS = {
     400: "Bad Request",
@@ -33,9 +34,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._in_head = True
+        self._in_head, self._in_body = True, False
         self._head_bytes = self._seen = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timed = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the connection, unless there are too many."""
@@ -51,17 +53,18 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, within the bounds."""
+        """Feed the parser, within the bounds; only what has not come in one piece needs a clock."""
         if self.transport.is_closing():
             return
         if self._in_head:
-            if not self._head_bytes:
-                self._disarm()
-                self._timer = self.loop.call_later(HEAD_S, self._slow)
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._too_large()
+        elif self._in_head and self._head_bytes:
+            self._time("head", HEAD_S)
+        elif self._in_body and self in self.connections:
+            self._time("body", BODY_S)
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the address."""
@@ -82,15 +85,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._seen = 0
 
     def on_headers_complete(self) -> None:
-        """Hand the request over; the body has bounds of its own."""
-        self._in_head = False
+        """Hand the request over; the size of the body has bounds of its own."""
+        self._in_head, self._in_body = False, True
         self._disarm()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Be ready for the next head."""
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        self._disarm()
+        self._in_head, self._in_body, self._head_bytes = True, False, 0
 
     def send_400_response(self, msg: str) -> None:
         """Say in JSON what was wrong."""
@@ -102,8 +106,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def _too_large(self) -> None:
         self._refuse(431, "HEAD_TOO_LARGE", f"address and headers have at most {MAX_HEAD_BYTES} bytes")
 
-    def _slow(self) -> None:
-        self._refuse(408, "HEAD_TOO_SLOW", f"the headers did not arrive within {HEAD_S:g} s")
+    def _time(self, part: str, seconds: float) -> None:
+        if self._timed != part:
+            self._disarm()
+            self._timer, self._timed = self.loop.call_later(seconds, self._slow, part, seconds), part
+
+    def _slow(self, part: str, seconds: float) -> None:
+        if part == "body" and self.cycle.response_started:
+            self.transport.close()
+        else:
+            self._refuse(408, f"{part.upper()}_TOO_SLOW", f"the {part} did not arrive within {seconds:g} s")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         self._disarm()
@@ -121,4 +133,4 @@ class GuardedProtocol(HttpToolsProtocol):
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._timed = None, ""

@@ -1,4 +1,4 @@
-"""The open orders of one partition, folded from its journal: what is to be asked, and until it is told the story of each."""
+"""The open orders of a partition, folded from its journal: what is to be asked; the story of each, until it is told."""
 
 from trading.events import AnyEvent, OrderAccepted, OrderFilled, OrderMoved
 from trading.orders.transitions import TERMINAL

@@ -104,3 +104,10 @@ async def test_other_types_and_encodings_are_refused() -> None:
             await read(request_of(b"{}", **headers), 10)
         assert error.value.status == 415
     assert await read(request_of(b"{}", content_type='application/json; charset="UTF-8"'), 10) == b"{}"
+
+
+async def test_a_body_that_breaks_off_is_an_error_of_the_client() -> None:
+    gone = request_of()
+    with pytest.raises(ApiError) as error:
+        await read(gone, 10)
+    assert (error.value.status, error.value.code) == (400, "BODY_INCOMPLETE")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from streaming.api import protocol
 from streaming.api.server import HttpServer
@@ -19,6 +19,11 @@ PARTS = protocol.MAX_HEAD_BYTES // 1_000 + 1
 async def server() -> AsyncIterator[HttpServer]:
     api = FastAPI()
     api.get("/x")(lambda: {"y": 1})
+
+    async def read(request: Request) -> dict[str, str]:
+        return {"read": (await request.body()).decode()}
+
+    api.post("/read")(read)
     made = HttpServer("127.0.0.1", 0)
     await made.start(api)
     yield made
@@ -62,6 +67,33 @@ async def test_a_head_without_measure_is_431(server: HttpServer, parts: tuple[by
 async def test_a_head_drop_by_drop_is_408(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_S", 0.05)
     assert await sent(server, GET, b"X-A: a") == (408, "HEAD_TOO_SLOW")
+
+
+async def test_a_body_drop_by_drop_is_408(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "BODY_S", 0.05)
+    head = b"POST /read HTTP/1.1\r\nHost: desk\r\nContent-Length: 3\r\n\r\n"
+    assert await sent(server, head, b"a") == (408, "BODY_TOO_SLOW")
+    monkeypatch.setattr(protocol, "BODY_S", 20.0)
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(head + b"a")
+    await asyncio.sleep(0)
+    writer.write(b"bc")
+    async with asyncio.timeout(20):
+        await reader.readuntil(b'{"read":"abc"}')
+    writer.close()
+
+
+async def test_who_was_answered_before_the_body_came_is_closed(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_S", 0.05)
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(b"POST /none HTTP/1.1\r\nHost: desk\r\nContent-Length: 3\r\n\r\n")
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    assert answer.split()[1] == b"404"
+    assert answer.count(b"HTTP/1.1") == 1
+    writer.close()
 
 
 async def test_a_silent_connection_is_closed(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
