@@ -19,12 +19,15 @@ from streaming.api.history_fold import MINUTE_NS, SCHEMA, TABLES, Execution, Fol
 from streaming.owner.journal_fold import JournalReader
 from streaming.transport.client import BrokerError, Record
 from trading.commands import LimitsBody
+from trading.orders.journal import Record as JournalRecord
 from trading.orders.journal import read_record
 from trading.orders.state import OrderRow
 from trading.schemas import ORDERS_COMMANDS, ORDERS_JOURNAL
 
 VERSION = 3
 BATCH_RECORDS = 5_000
+# Read in one go; orders wait meanwhile.
+PIECE_RECORDS = 100
 POLL_S = 1.0
 RETRY_S = 1.0
 BUSY_S = 5.0
@@ -236,9 +239,14 @@ class History:
                 return
             start = max(place.next_offset, await self._journal.begin_offset(ORDERS_JOURNAL.name, partition))
             stop = min(end, start + BATCH_RECORDS)
-            messages = [m async for m in self._journal.read(ORDERS_JOURNAL.name, partition, start, stop)]
             reader = self._readers.setdefault(partition, JournalReader(place.generation))
-            taken = [(m.offset, record) for m in messages if (record := reader.take(m)) is not None]
+            taken: list[tuple[int, JournalRecord]] = []
+            async for message in self._journal.read(ORDERS_JOURNAL.name, partition, start, stop):
+                record = reader.take(message)
+                if record is not None:
+                    taken.append((message.offset, record))
+                if (message.offset + 1) % PIECE_RECORDS == 0:
+                    await asyncio.sleep(0)
             work = asyncio.to_thread(self._fold.take, partition, taken, stop, reader.generation)
             self._work = asyncio.ensure_future(work)
             await asyncio.shield(self._work)
