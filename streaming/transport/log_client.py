@@ -43,10 +43,16 @@ class LogClient:
 
     async def append(self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]) -> int:
         """Append in order; return the first offset once the log's fsync mode says that all are there."""
-        broker = self._open or self._broker
-        first, turn = broker.append(broker.partition(topic, partition), messages)
-        await turn
+        first, written = self.queue(topic, partition, messages)
+        await written
         return first
+
+    def queue(
+        self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> tuple[int, "asyncio.Future[None]"]:
+        """Begin to append; return the first offset and the outcome; who stops waiting does not stop the write."""
+        broker = self._open or self._broker
+        return broker.append(broker.partition(topic, partition), messages)
 
     async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Record]:
         """Yield the held records with start <= offset < stop, up to the end as it is when the read begins."""

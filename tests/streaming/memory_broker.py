@@ -1,5 +1,6 @@
 """A broker in memory for tests of the runtime: the client's contract without files, and what lanes see of Faust."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -31,12 +32,23 @@ class MemoryBroker:
 
     async def append(self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]) -> int:
         """Append and return the first offset."""
+        first, written = self.queue(topic, partition, messages)
+        await written
+        return first
+
+    def queue(
+        self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> tuple[int, "asyncio.Future[None]"]:
+        """Append at once; the outcome is known already."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.fail_next:
-            raise self.fail_next.pop(0)
+            written.set_exception(self.fail_next.pop(0))
+            return -1, written
+        written.set_result(None)
         log = self.records[topic, partition]
         first = len(log)
         log.extend(Record(topic, partition, first + n, key, value) for n, (key, value) in enumerate(messages))
-        return first
+        return first, written
 
     async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Record]:
         """Yield records."""

@@ -34,11 +34,13 @@ class Failing(LogClient):
     fail: BrokerError | None = None
     only = ORDERS_JOURNAL.name
 
-    async def append(self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]) -> int:
+    def queue(
+        self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> tuple[int, "asyncio.Future[None]"]:
         if topic == self.only and self.fail is not None:
             error, self.fail = self.fail, None
             raise error
-        return await super().append(topic, partition, messages)
+        return super().queue(topic, partition, messages)
 
 
 async def fund(place: Place, account: str = ACCOUNT) -> None:

@@ -212,6 +212,7 @@ async def test_what_is_due_by_time_is_done_one_at_a_time(world: World, monkeypat
     partition.tick()
     await until(lambda: partition.stats()["audits"] == 1)
     assert partition.stats()["audit_differences"] == 0
+    await until(lambda: not partition._chores)
     assert partition._state is not None
     partition._state.accounts["a"].exposure.cash += 1
     partition.tick()

@@ -94,14 +94,15 @@ async def test_the_broker_refuses_the_stale_owner(request: pytest.FixtureRequest
 
 
 async def test_a_take_over_on_the_log_waits_for_what_is_still_being_written(tmp_path: Path) -> None:
-    release = asyncio.Event()
+    held: list[asyncio.Future[None]] = []
 
     class Slow(LogClient):
-        async def append(
+        def queue(
             self, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes | None]]
-        ) -> int:
-            await release.wait()
-            return await super().append(topic, partition, messages)
+        ) -> tuple[int, "asyncio.Future[None]"]:
+            first, _ = super().queue(topic, partition, messages)
+            held.append(asyncio.get_running_loop().create_future())
+            return first, held[-1]
 
     client = Slow(tmp_path)
     await client.start()
@@ -113,7 +114,7 @@ async def test_a_take_over_on_the_log_waits_for_what_is_still_being_written(tmp_
     taking = asyncio.create_task(writer.take_over())
     await asyncio.sleep(0)
     assert not taking.done()
-    release.set()
+    held[0].set_result(None)
     assert await taking == 1
     await writer.stop()
     await client.stop()
