@@ -95,10 +95,13 @@ class Guard:
 
     async def _pull(self, messages: AsyncIterable[Fetched]) -> None:
         async for message in messages:
-            lane = self._lanes.get(message.partition)
             # What was fetched before a rebalance comes again after it.
-            if lane is not None and message.generation_id in (None, self._generation):
-                lane.put(message.value)
+            if message.generation_id not in (None, self._generation):
+                continue
+            for records in message.value:
+                lane = self._lanes.get(records[0].partition)
+                if lane is not None:
+                    lane.put(records)
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:

@@ -25,10 +25,9 @@ _log = structlog.get_logger("lane")
 
 
 class Fetched(Protocol):
-    """The part of Faust's message that is used. Its value is what was fetched of a partition, in order of offset."""
+    """The part of Faust's message that is used: what was fetched together, a list for each partition."""
 
-    partition: int
-    value: Sequence[Record]
+    value: Sequence[Sequence[Record]]
     generation_id: int | None
 
 

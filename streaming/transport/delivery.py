@@ -5,7 +5,7 @@ interval tree of offset gaps (quadratic on topics with gaps), and the commit rul
 unacknowledged record in front of acknowledged ones. Here the order of delivery is remembered, and the commit goes up
 to the first delivered record that is not acknowledged.
 
-An app with `together` gets what was fetched of a partition as one message whose value is the list of the records: a
+An app with `together` gets what was fetched as one message whose value is a list of records for each partition: a
 stream takes a turn of the event loop and a dozen calls for each message. It says with `let_go` how far they are worked.
 With `fetch_gap_s` it waits that long between two fetches that found little. Nothing is fetched while it is `held`.
 """
@@ -175,27 +175,32 @@ class DeliveryTracking(_Consumer):
             await self._deliver_one(tp, self._to_message(tp, record))
 
     async def _deliver_together(self, records: Mapping[TP, list[Any]], generation: int) -> None:
-        for tp, rows in records.items():
-            topic, partition = tp.topic, tp.partition
-            for first in range(0, len(rows), TOGETHER_RECORDS):
-                if not self.flow_active or self.app.consumer_generation_id != generation:
-                    return
-                found = rows[first : first + TOGETHER_RECORDS]
-                read = self._read_offset[tp]
-                if read is not None and found[0].offset < read:
-                    found = [row for row in found if row.offset >= read]
-                    if not found:
-                        continue
-                await self._commit_when_many()
-                last = self._handed[tp] = found[-1].offset
-                # The list is the value; its records are let go, this message is never acknowledged.
-                whole: Any = [Record(topic, partition, row.offset, row.key, row.value) for row in found]
-                await self.callback(
-                    ConsumerMessage(
-                        *(topic, partition, last, 0.0, 0, [], None, whole, None, 0, 0), tp=tp, generation_id=generation
-                    )
+        fresh = {tp: rows for tp, found in records.items() if (rows := self._unread(tp, found))}
+        for first in range(0, max(map(len, fresh.values()), default=0), TOGETHER_RECORDS):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            await self._commit_when_many()
+            chosen = {tp: rows[first : first + TOGETHER_RECORDS] for tp, rows in fresh.items() if len(rows) > first}
+            last = {tp: rows[-1].offset for tp, rows in chosen.items()}
+            self._handed |= last
+            carrier = next(iter(chosen))
+            # The lists are the value; their records are let go, this message is never acknowledged.
+            whole: Any = [
+                [Record(tp.topic, tp.partition, row.offset, row.key, row.value) for row in rows]
+                for tp, rows in chosen.items()
+            ]
+            await self.callback(
+                ConsumerMessage(
+                    *(carrier.topic, carrier.partition, last[carrier], 0.0, 0, [], None, whole, None, 0, 0),
+                    tp=carrier,
+                    generation_id=generation,
                 )
-                self._read_offset[tp] = last
+            )
+            self._read_offset.update(last)
+
+    def _unread(self, tp: TP, rows: list[Any]) -> list[Any]:
+        read = self._read_offset[tp]
+        return rows if read is None or rows[0].offset >= read else [row for row in rows if row.offset >= read]
 
     async def _commit_when_many(self) -> None:
         if self._commit_every is not None and self._n_acked >= self._commit_every:

@@ -80,8 +80,7 @@ class MemoryBroker:
 class FakeMessage:
     """The part of Faust's message that lanes use: what was fetched together."""
 
-    partition: int
-    value: Sequence[Record]
+    value: Sequence[Sequence[Record]]
     generation_id: int | None = 1
 
 

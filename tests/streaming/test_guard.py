@@ -23,7 +23,7 @@ class Feed:
 
     def put(self, values: Sequence[str], *, partition: int = 0, start: int = 0, generation: int = 1) -> None:
         made = [Record(TOPIC, partition, start + n, None, value.encode()) for n, value in enumerate(values)]
-        self.queue.put_nowait(FakeMessage(partition, made, generation))
+        self.queue.put_nowait(FakeMessage([made], generation))
 
     async def __aiter__(self) -> AsyncIterator[FakeMessage]:
         while True:

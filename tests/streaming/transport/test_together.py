@@ -47,6 +47,26 @@ async def test_a_backlog_comes_in_batches_and_any_part_of_one_can_be_let_go(
     await one_life(url, client, topic, tmp_path, range(777, BACKLOG), BACKLOG)
 
 
+async def test_partitions_come_together_and_are_let_go_apart(
+    url: str, client: BrokerClient, topic: str, tmp_path: Path
+) -> None:
+    await client.create_topics([TopicSpec(topic, 3)])
+    for number in range(3):
+        await client.append(topic, number, [(None, b"%d" % n) for n in range(400 * number)])
+    group, parts = f"g-{topic}", [Holding() for _ in range(3)]
+    flow = Flow(group, topic, lambda _, __, number: parts[number])
+    role = RoleApp(flow, FlowContext(Settings(home=tmp_path, broker=url), tmp_path, client))
+    await role.start()
+    await until(lambda: [sum(map(len, part.batches)) for part in parts] == [0, 400, 800])
+    parts[1].release, parts[2].release = 300, 800
+
+    async def let_go() -> bool:
+        return [await client.committed(group, topic, n) or 0 for n in range(3)] == [0, 300, 800]
+
+    await until(let_go)
+    await role.stop()
+
+
 async def one_life(url: str, client: BrokerClient, topic: str, home: Path, wanted: range, release: int) -> None:
     """Consume what is wanted, let go up to an offset, and stop."""
     group, holding = f"g-{topic}", Holding()
