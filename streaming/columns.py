@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -11,6 +12,8 @@ from trading.market.batches import ABSENT, Array, Dictionary
 
 # 2243: far enough, and Python's dates can hold it.
 LAST_DAY = 100_000
+# The values of one row, in the order of the columns.
+PlainRow = tuple[Any, ...] | msgspec.Struct
 
 
 def column(kind: pa.DataType, values: Array, present: Array | None = None) -> pa.Array:
@@ -62,10 +65,12 @@ def merged(coded: Sequence[Dictionary]) -> Dictionary:
     return [value for values, _ in coded for value in values], np.concatenate(codes)
 
 
-def from_rows(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
+def from_rows(schema: pa.Schema, rows: Sequence[PlainRow]) -> pa.Table:
     """Return rows of plain values, none absent: times in us, dates in days since 1970, texts and bytes."""
-    columns = [_plain(field.type, [row[place] for row in rows]) for place, field in enumerate(schema)]
-    return pa.Table.from_arrays(columns, schema=schema)
+    values = [row if isinstance(row, tuple) else msgspec.structs.astuple(row) for row in rows]
+    columns = zip(*values, strict=True) if values else ((),) * len(schema)
+    arrays = [_plain(field.type, column) for field, column in zip(schema, columns, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _plain(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from streaming.columns import LAST_DAY
+from streaming.columns import LAST_DAY, PlainRow
 from streaming.transport.client import Record as Message
 from trading.accounting.lots import average_fill
 from trading.codec import CodecError
@@ -18,7 +18,7 @@ NS_PER_DAY = 86_400_000_000_000
 FILL = b'"kind":"order_filled"'
 CASH = b'"kind":"cash_moved"'
 
-PlainRows = Sequence[tuple[Any, ...]]
+PlainRows = Sequence[PlainRow]
 
 
 class JournalRows(Protocol):
@@ -55,6 +55,27 @@ class _Forgetful:
         """Need nothing."""
 
 
+class JournalRow(msgspec.Struct, frozen=True, gc=False):
+    """A row of the journal's table. Thousands wait for a commit, and the collector need not look at them."""
+
+    day: int
+    ts_us: int
+    account: str
+    account_seq: int
+    seq: int
+    generation: int
+    cause: str
+    kinds: str
+    events: int
+    stale: bool
+    prev_hash: str
+    hash: str
+    payload: bytes
+    partition: int
+    offset: int
+    row: int
+
+
 class Journal(_Forgetful):
     """The record itself; one of a fenced-off owner too, marked stale."""
 
@@ -63,8 +84,10 @@ class Journal(_Forgetful):
     def rows(self, message: Message, record: Record, stale: bool, _: InstrumentTable) -> PlainRows:
         """Return one row."""
         kinds = ",".join(str(event.__struct_config__.tag) for event in record.events)
-        row = (
-            *_when(record.ts_ns),
+        day, ts_us = _when(record.ts_ns)
+        row = JournalRow(
+            day,
+            ts_us,
             record.account,
             record.account_seq,
             record.seq,
@@ -76,9 +99,10 @@ class Journal(_Forgetful):
             record.prev_hash,
             record.hash,
             message.value or b"",
-            *_source(message, 0),
+            message.partition,
+            message.offset,
+            0,
         )
-        # A tuple of plain values is nothing that the collector looks at again.
         return (row,)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import structlog
 
 from streaming.adapters.lake import arrow_schema
-from streaming.columns import from_rows
+from streaming.columns import PlainRow, from_rows
 from streaming.flow import FlowContext
 from streaming.journal_mark import Folded, MarkFile
 from streaming.journal_rows import JournalRows
@@ -120,7 +120,11 @@ class JournalSink(DeltaSink):
         is_stale = record is None
         found = record or read_record(payload)
         rows = self._made.rows(message, found, is_stale, instruments)
-        return Rows(rows, len(rows), len(rows) * (ROW_BYTES + len(payload)))
+        part = rows[0] if len(rows) == 1 else list(rows)
+        return Rows(part, len(rows), len(rows) * (ROW_BYTES + len(payload)))
 
-    def _table_of(self, parts: Sequence[Sequence[tuple[Any, ...]]]) -> pa.Table:
-        return from_rows(self._schema, [row for rows in parts for row in rows])
+    def _table_of(self, parts: Sequence[PlainRow | list[PlainRow]]) -> pa.Table:
+        rows: list[PlainRow] = []
+        for part in parts:
+            rows += part if isinstance(part, list) else (part,)
+        return from_rows(self._schema, rows)

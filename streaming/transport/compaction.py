@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import NamedTuple
+
+import msgspec
 
 from streaming.transport.segment import Segment, sync_folder
 
@@ -19,7 +20,7 @@ _STRETCH_BYTES = 64 << 10
 Rest = Callable[[], None]
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True, gc=False):
     """Where the newest frame of a key is, and the time of its tombstone (-1: none)."""
 
     offset: int

@@ -1,14 +1,13 @@
 """The audit passes a sound journal and finds each planted fault."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from orchestration.audit import audit, until
 from streaming.adapters.lake import arrow_schema
-from streaming.columns import from_rows
+from streaming.columns import PlainRow, from_rows
 from streaming.journal_rows import Fills, Journal, JournalRows, Positions
 from streaming.transport.client import Record
 from tests.streaming.journal_records import FILLS, records
@@ -20,7 +19,7 @@ Tables = list[pa.Table]
 
 
 def table_of(table: Table, made: JournalRows, payloads: Sequence[bytes], partition: int = 0) -> pa.Table:
-    rows: list[tuple[Any, ...]] = []
+    rows: list[PlainRow] = []
     for offset, payload in enumerate(payloads):
         message = Record("orders.journal", partition, offset, b"a", payload)
         rows += made.rows(message, read_record(payload), False, TABLE)

@@ -1,12 +1,11 @@
 """Rows of the journal: the record as it is, its fills, and positions that agree with the core's own books."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from streaming.adapters.lake import arrow_schema
-from streaming.columns import from_rows
+from streaming.columns import PlainRow, from_rows
 from streaming.journal_rows import Fills, Journal, JournalRows, Positions
 from streaming.transport.client import Record
 from tests.streaming.journal_records import FILLS, records
@@ -21,7 +20,7 @@ TABLES = {Journal: JOURNAL_V1, Fills: FILLS_V1, Positions: POSITIONS_V1}
 
 
 def rows_of(made: JournalRows, payloads: Sequence[bytes], stale: Sequence[int] = ()) -> list[dict[str, object]]:
-    plain: list[tuple[Any, ...]] = []
+    plain: list[PlainRow] = []
     for offset, payload in enumerate(payloads):
         message = Record(ORDERS_JOURNAL.name, 3, offset, b"a", payload)
         plain += made.rows(message, read_record(payload), offset in stale, TABLE)
