@@ -377,9 +377,7 @@ class Partition:
             self.drop(error)
 
     async def _snapshot(self, state: State, writer: GroupWriter) -> None:
-        started = time.perf_counter()
-        taken = snapshots.cut(state, state.seq + writer.base)
-        stalled_s = time.perf_counter() - started
+        taken = await snapshots.cut_in_pieces(state, lambda: state.seq + writer.base)
         await writer.durable(taken.seq)
         size = await snapshots.write(taken, self._append_state)
         self._snapshot_seq, self._snapshot_s = taken.seq, time.monotonic()
@@ -387,7 +385,7 @@ class Partition:
         self._seen |= {
             "snapshot_rows": len(taken.rows),
             "snapshot_bytes": size,
-            "snapshot_stall_ms": round(stalled_s * 1e3, 2),
+            "snapshot_stall_ms": round(taken.stalled_s * 1e3, 2),
         }
 
     async def _audit(self, state: State) -> None:

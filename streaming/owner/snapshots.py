@@ -5,15 +5,27 @@ So the changed rows are written twice: first as parts of a redo (keys `redo/N`),
 are there, then one by one. Whoever restores lays a complete redo that is newer than the watermark over the rows.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from trading.orders.snapshot import PARTITION, PartitionRow, changed_rows, restore, watermark
+from trading.orders.snapshot import (
+    PARTITION,
+    PartitionRow,
+    changed_orders,
+    changed_rows,
+    restore,
+    take_orders,
+    watermark,
+)
 from trading.orders.state import State
 
 PART_BYTES = 256 << 10
+# Encoded in one go; commands wait meanwhile.
+PIECE_ROWS = 100
 REDO = "redo/"
 Pairs = list[tuple[bytes | None, bytes | None]]
 Rows = AsyncIterator[tuple[bytes | None, bytes | None]]
@@ -34,11 +46,15 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Cut(NamedTuple):
-    """The rows of one moment. They may be written once record `seq` is durable."""
+    """The rows of one moment. They may be written once record `seq` is durable.
+
+    `stalled_s` is the longest time that nothing could be decided meanwhile.
+    """
 
     seq: int
     journal_off: int
     rows: list[tuple[str, bytes | None]]
+    stalled_s: float = 0.0
 
 
 class Restored(NamedTuple):
@@ -54,6 +70,23 @@ def cut(state: State, journal_off: int) -> Cut:
     rows = [*changed_rows(state), watermark(state, journal_off)]
     state.dirty.clear()
     return Cut(state.seq, journal_off, rows)
+
+
+async def cut_in_pieces(state: State, journal_off: Callable[[], int]) -> Cut:
+    """As `cut`, but orders are encoded ahead, with pauses; at the moment of the cut those that have changed since."""
+    rows: dict[str, bytes | None] = {}
+    stalled_s = 0.0
+    ahead = changed_orders(state)
+    for first in range(0, len(ahead), PIECE_ROWS):
+        started = time.perf_counter()
+        rows |= take_orders(state, ahead[first : first + PIECE_ROWS])
+        stalled_s = max(stalled_s, time.perf_counter() - started)
+        await asyncio.sleep(0)
+    started = time.perf_counter()
+    taken = cut(state, journal_off())
+    rows |= taken.rows
+    stalled_s = max(stalled_s, time.perf_counter() - started)
+    return Cut(taken.seq, taken.journal_off, list(rows.items()), stalled_s)
 
 
 async def write(taken: Cut, append: Callable[[Pairs], Awaitable[int]]) -> int:

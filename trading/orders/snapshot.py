@@ -99,6 +99,19 @@ def changed_rows(state: State) -> Iterator[Row]:
             yield f"order/{key}", None if row is None else _encoder.encode(row)
 
 
+def changed_orders(state: State) -> list[str]:
+    """Return the orders in `state.dirty`, those that are gone too."""
+    return [key for key in state.dirty if key not in state.accounts and "\x1f" not in key]
+
+
+def take_orders(state: State, orders: Iterable[str]) -> Iterator[Row]:
+    """Yield the rows of orders, which are out of `state.dirty` then until they change again."""
+    for order in orders:
+        state.dirty.discard(order)
+        row = state.orders.get(order)
+        yield f"order/{order}", None if row is None else _encoder.encode(row)
+
+
 def all_rows(state: State) -> Iterator[tuple[str, bytes]]:
     """Yield every row, the watermark not among them."""
     for key in sorted(state.accounts):

@@ -1,5 +1,6 @@
 """Snapshots: whole or not at all, wherever the writing of one ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -66,6 +67,28 @@ async def test_a_snapshot_gives_the_state_back_and_where_it_stands() -> None:
 async def test_nothing_written_is_an_empty_state_before_the_journal() -> None:
     found = await snapshots.load(Topic().read())
     assert (found.journal_off, list(all_rows(found.state))) == (-1, [])
+
+
+async def test_a_cut_in_pieces_is_of_one_moment_whatever_happens_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "PIECE_ROWS", 3)
+    state, topic = desk("a"), Topic()
+    work(state, 0, 20)
+    cutting = asyncio.create_task(snapshots.cut_in_pieces(state, lambda: state.seq + 5))
+    first = 20
+    while not cutting.done():
+        await asyncio.sleep(0)
+        if not cutting.done():
+            # One that was encoded may be among those that change.
+            step(state, ack(f"c{first - 20}"))
+            work(state, first, 1)
+            first += 1
+    assert first > 22
+    taken = await cutting
+    assert state.dirty == set()
+    await snapshots.write(taken, topic.append)
+    found = await snapshots.load(topic.read())
+    assert state_hash(found.state) == state_hash(state)
+    assert (found.journal_off, found.state.seq) == (state.seq + 5, state.seq)
 
 
 async def test_only_what_changed_is_written_again() -> None:
