@@ -2,6 +2,7 @@
 
 A bar may rightly differ while the platform runs: its ticks and the bar itself are committed by two sinks. Such a
 difference counts as `pending`, and a bar that had no reason to close yet as `open`; every other one is a mismatch.
+Reasons are a later bar of the instrument, and a tick of it that is later by more than any lateness allowed.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ from orchestration.sql import query, rows
 INTERVALS_S = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1d": 86_400}
 # Sums of floats depend on their order; prices are copied, never computed, so they must be equal to the bit.
 VOLUME_TOLERANCE = 1e-9
+PATIENCE_US = 3_600_000_000
 SHOWN = 10
 
 _SPANS = pa.table({"interval": list(INTERVALS_S), "seconds": list(INTERVALS_S.values())})
@@ -41,7 +43,8 @@ with latest as (
     from latest where trades > 0
 ), seen as (
     select instrument, max(tick) as tick, max(bar) as bar, max(till) as till from (
-        select instrument, max(src_offset) as tick, null as bar, null as till from ticks group by instrument
+        select instrument, max(src_offset) as tick, null as bar, max(epoch_us(ts)) - patience as till
+        from ticks cross join facts group by instrument, patience
         union all
         select instrument, null, max(src_offset), max(epoch_us(ts) + seconds * 1000000)
         from bars join spans using ("interval") group by instrument
@@ -94,7 +97,8 @@ def expected_bars(ticks: pa.Table) -> pa.Table:
 
 def compare(expected: pa.Table, ticks: pa.Table, bars: pa.Table, *, settled: bool, closed: bool) -> Comparison:
     """Judge each bar. `settled`: no sink holds rows back; `closed`: the feed has ended, so no bar may be open."""
-    facts = pa.table({"settled": [settled], "closed": [closed], "tolerance": [VOLUME_TOLERANCE]})
+    given = {"settled": settled, "closed": closed, "tolerance": VOLUME_TOLERANCE, "patience": PATIENCE_US}
+    facts = pa.table({name: [value] for name, value in given.items()})
     judged = query(_COMPARED, expected=expected, ticks=ticks, bars=bars, spans=_SPANS, facts=facts)
     return Comparison(
         counts=dict(Counter(judged["verdict"].to_pylist())),

@@ -1,6 +1,6 @@
 """Bars by DuckDB equal those made one trade at a time; verdicts are exact."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -55,3 +55,15 @@ def test_mismatches_carry_both_sides() -> None:
     )
     (line,) = found.mismatches
     assert (line["verdict"], line["stored"][3], line["expected"][3]) == ("differs", 1.5, BARS[0]["close"])
+
+
+def test_bars_that_never_came_are_missing_once_their_instrument_is_hours_ahead() -> None:
+    last = max((tick for tick in TICKS if tick["kind"] == "trade"), key=lambda tick: tick["ts"])
+
+    def verdicts(ahead: timedelta) -> dict[str, int]:
+        stored = table_of(TICKS_V1, [*TICKS, last | {"ts": last["ts"] + ahead, "trade_id": 10**6}])
+        return compare(expected_bars(stored), stored, table_of(BARS_V1, []), settled=True, closed=False).counts
+
+    assert set(verdicts(timedelta(seconds=1))) == {"open"}
+    own = [bar for bar in BARS if bar["instrument"] == last["instrument"] and bar["interval"] in ("1m", "5m", "15m")]
+    assert verdicts(timedelta(hours=2))["missing"] >= len(own)
