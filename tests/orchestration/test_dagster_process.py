@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestration.commands.plan import prepare_dagster_home
-from orchestration.dagster_process import main, make_storage
+from orchestration.dagster_process import main, make_storage, wait_for_the_end
 from tests.conftest import ROOT
 
 # Four processes that open the storage at the same instant, as `trade up` starts two that start one each.
@@ -71,3 +72,27 @@ def test_the_program_runs_with_its_own_arguments(
         main(["web", "--version"])
     assert end.value.code == 0
     assert "version 1.13" in capsys.readouterr().out
+
+
+def test_the_end_is_when_the_code_server_is_gone_and_not_before_it_is_there() -> None:
+    looks = [False, False, False, True, True, False, True, False, False, True]
+    left = iter(looks)
+    wait_for_the_end(lambda: next(left), lambda: None)
+    assert list(left) == [True]
+
+
+def test_a_webserver_ends_when_its_code_server_is_killed() -> None:
+    program = (
+        "import sys, subprocess; from orchestration import dagster_process as d; d.LOOK_S = 0.05\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', 'api', 'grpc'])\n"
+        "look = d._has_code_server\n"
+        "d._has_code_server = lambda: look() and (print(child.pid, flush=True) or True)\n"
+        "d._end_without_code_server()"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as web:
+        assert web.stdout is not None
+        psutil.Process(int(web.stdout.readline())).kill()
+        _, errors = web.communicate(timeout=60)
+    assert web.returncode == 1
+    assert b"CODE_SERVER_GONE" in errors
