@@ -41,6 +41,8 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]  # the parameter 
         port = self.port or int(os.environ.get("TRADE_HTTP__PORT") or DEFAULT_PORT)
         up = [] if self.port else overview.running(self.path())
         live = overview.fetch(up or [(host, port)])
+        if live is not None and not (up or self.port) and not overview.is_of(self.path(), live):
+            live = None
         return (live, True) if live is not None else (overview.last(self.path()), False)
 
     def progress(self, session: date) -> tuple[bool, bool]:

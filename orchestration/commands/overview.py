@@ -64,6 +64,12 @@ def together(found: Sequence[Page]) -> Page | None:
     return Page(whole)
 
 
+def is_of(home: Path, page: Page) -> bool:
+    """Tell whether a page is from a process of this data folder, which leaves a page there when it gets ready."""
+    left = (pages.read(file) for file in (home / "status").glob("*.json"))
+    return any(each is not None and each.raw.get("pid") == page.raw.get("pid") for each in left)
+
+
 def running(home: Path) -> list[Address]:
     """Return where the processes of a running `trade up` answer, that of the order API first; empty if none runs."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -23,12 +23,25 @@ def test_it_is_told_or_in_the_environment_or_here(tmp_path: Path, monkeypatch: p
 
 
 def test_the_port_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with served({"state": "ready"}) as port:
+    left_behind(tmp_path, {"state": "ready", "pid": 7})
+    with served({"state": "draining", "pid": 7}) as port:
         monkeypatch.setenv("TRADE_HTTP__PORT", str(port))
         page, live = Home(root=str(tmp_path)).page()
     assert live
     assert page is not None
-    assert page.state == "ready"
+    assert page.state == "draining"
+
+
+def test_who_answers_there_for_another_data_folder_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_behind(tmp_path, {"state": "stopped", "pid": 6})
+    with served({"state": "ready", "pid": 7}) as port:
+        monkeypatch.setenv("TRADE_HTTP__PORT", str(port))
+        page, live = Home(root=str(tmp_path)).page()
+    assert not live
+    assert page is not None
+    assert page.state == "stopped"
 
 
 def test_a_running_platform_of_two_processes_is_one_page(tmp_path: Path) -> None:
