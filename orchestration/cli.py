@@ -220,11 +220,15 @@ def backtest(
     fast: Annotated[int | None, typer.Option(help="sma: bars of the fast average.")] = None,
     slow: Annotated[int | None, typer.Option(help="sma: bars of the slow average.")] = None,
     window: Annotated[int | None, typer.Option(help="reversion: bars of the average.")] = None,
-    entry_z: Annotated[float | None, typer.Option(help="reversion: entry in standard deviations.")] = None,
+    entry_z: Annotated[
+        float | None, typer.Option(min=0.01, max=1_000.0, help="reversion: entry in standard deviations.")
+    ] = None,
     qty: Annotated[str | None, typer.Option(help="Size of a position in whole units.")] = None,
     short: Annotated[bool, typer.Option("--short", help="Take short positions too.")] = False,
     cash: Annotated[str, typer.Option(help="Cash at the start.")] = "1000000",
-    fee_bps: Annotated[float, typer.Option(help="Fee of a fill in basis points of its value.")] = 10.0,
+    fee_bps: Annotated[
+        float, typer.Option(min=-10_000.0, max=10_000.0, help="Fee of a fill in basis points of its value.")
+    ] = 10.0,
     participation: Annotated[float, typer.Option(min=0.0001, max=1.0, help="Share of the volume that is ours.")] = 1.0,
     half_spread: Annotated[int, typer.Option(min=0, help="bid-ask without quotes: half spread in ticks.")] = 1,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,

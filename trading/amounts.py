@@ -39,6 +39,14 @@ def parse_exact(text: str, scale: int) -> int:
     return _bounded(int(amount), text)
 
 
+def parse_positive(text: str, scale: int) -> int:
+    """Return the decimal `text` as `parse_exact` does; refuse zero and below."""
+    amount = parse_exact(text, scale)
+    if amount <= 0:
+        raise AmountError("NOT_POSITIVE", f"{text!r} is not above zero")
+    return amount
+
+
 def round_to_scale(value: float | str, scale: int) -> int:
     """Return `value` rounded half to even as an integer of 10**-scale. A float is read by its shortest repr."""
     with localcontext() as ctx:

@@ -59,6 +59,15 @@ def test_a_mistake_is_one_line_and_exit_code_78(tmp_path: Path, args: tuple[str,
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("option", ["--entry-z", "--fee-bps", "--participation"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e30"])
+def test_what_is_no_finite_figure_is_refused(tmp_path: Path, option: str, value: str) -> None:
+    done = trade(tmp_path, "backtest", "sma", "--data", "absent.parquet", option, value)
+    assert done.returncode == 2
+    assert option in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_file_names_file_key_and_rule(tmp_path: Path) -> None:
     (tmp_path / "trade.toml").write_text("[feed]\nrate = -1\n")
     done = trade(tmp_path, "up", "--for", "1")

@@ -11,6 +11,7 @@ from trading.amounts import (
     divide_half_even,
     notional,
     parse_exact,
+    parse_positive,
     round_to_scale,
     to_decimal,
     to_text,
@@ -54,6 +55,14 @@ def test_what_is_no_amount_is_refused(text: str, code: str) -> None:
     with pytest.raises(AmountError) as caught:
         parse_exact(text, 2)
     assert caught.value.code == code
+
+
+def test_what_must_be_positive_is() -> None:
+    assert parse_positive("0.01", 2) == 1
+    for text in ("0", "-1"):
+        with pytest.raises(AmountError) as caught:
+            parse_positive(text, 2)
+        assert caught.value.code == "NOT_POSITIVE"
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def measure(
         annual_return=annualised(growth, span_ns),
         sharpe=sharpe(returns, per_year),
         sortino=sortino(returns, per_year),
-        max_drawdown=float(-np.min(drawdown(curve))),
+        max_drawdown=abs(float(np.min(drawdown(curve)))),
         max_drawdown_s=longest_drawdown_ns(times, curve) / 1e9,
         turnover=traded_notional / float(np.mean(curve)) if np.mean(curve) > 0 else NAN,
         exposure=exposed_ns / span_ns if span_ns > 0 else NAN,

@@ -8,7 +8,7 @@ from collections import deque
 
 import msgspec
 
-from trading.amounts import parse_exact
+from trading.amounts import parse_positive
 from trading.events import OrderFilled
 from trading.strategies.context import Context
 from trading.strategies.rows import Bar, Tick
@@ -43,7 +43,7 @@ class MeanReversion:
 
     def on_start(self, context: Context) -> None:
         """Read the size in the instrument's scale."""
-        self._qty = parse_exact(self.parameters.qty, context.instruments[self._name].qty_scale)
+        self._qty = parse_positive(self.parameters.qty, context.instruments[self._name].qty_scale)
 
     def on_bar(self, context: Context, bar: Bar) -> None:
         """Move the window by one close and enter or leave."""

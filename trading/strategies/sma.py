@@ -5,7 +5,7 @@ sum_fast / fast > sum_slow / slow is decided as sum_fast * slow > sum_slow * fas
 
 import msgspec
 
-from trading.amounts import parse_exact
+from trading.amounts import parse_positive
 from trading.events import OrderFilled
 from trading.strategies.context import Context
 from trading.strategies.rows import Bar, Tick
@@ -42,7 +42,7 @@ class SmaCross:
 
     def on_start(self, context: Context) -> None:
         """Read the size in the instrument's scale."""
-        self._qty = parse_exact(self.parameters.qty, context.instruments[self._name].qty_scale)
+        self._qty = parse_positive(self.parameters.qty, context.instruments[self._name].qty_scale)
 
     def on_bar(self, context: Context, bar: Bar) -> None:
         """Move both sums by one close and bring the position to the side that they show."""

@@ -89,6 +89,8 @@ def test_what_the_gate_refuses_is_shown(tmp_path: Path, capsys: pytest.CaptureFi
         ({"data": "absent.parquet"}, "DATA_MISSING"),
         ({"parameters": {"fast": 9, "slow": 3}}, "PARAMETERS_INVALID"),
         ({"parameters": {"qty": "much"}}, "NOT_A_NUMBER"),
+        ({"parameters": {"qty": "-1"}}, "NOT_POSITIVE"),
+        ({"parameters": {"qty": "0"}}, "NOT_POSITIVE"),
         ({"parameters": {"window": 3}}, "PARAMETERS_INVALID"),
         ({"cash": "-1"}, "CASH_MISSING"),
         ({"quotes": "absent.parquet"}, "QUOTES_NOT_USED"),

@@ -49,6 +49,7 @@ def test_a_run_that_did_nothing_has_no_ratios() -> None:
     undefined = (result.sharpe, result.sortino, result.hit_rate, result.profit_factor)
     assert all(math.isnan(figure) for figure in undefined)
     assert (result.total_return, result.max_drawdown, result.turnover, result.exposure) == (0, 0, 0, 0)
+    assert math.copysign(1, result.max_drawdown) == 1
 
 
 def test_one_mark_is_a_curve_and_none_is_refused() -> None:
