@@ -169,7 +169,7 @@ def view(row: OrderRow, symbols: SymbolBook) -> Order:
     done = row.filled + row.overfilled
     average = None
     if done:
-        average = to_text(average_price(done, abs(row.cost), intent.qty_scale), CASH_SCALE)
+        average = to_text(average_price(done, abs(row.cost), intent.qty_scale, scale), CASH_SCALE)
     ended = times.to_text(row.ended_ts_ns) if row.ended_ts_ns else None
     instrument = symbols.find(intent.instrument)
     return Order(

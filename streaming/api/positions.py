@@ -166,7 +166,7 @@ def show(holding: Holding, symbols: SymbolBook, market: MarketView) -> Position:
         exchange_of(instrument),
         instrument.asset_class,
         True,
-        to_text(average_price(abs(holding.qty), abs(holding.cost), holding.qty_scale), CASH_SCALE),
+        to_text(average_price(holding.qty, holding.cost, holding.qty_scale, holding.price_scale), CASH_SCALE),
         to_text(holding.qty, holding.qty_scale),
         to_text(max(0, abs(holding.qty) - closing), holding.qty_scale),
         "long" if holding.qty > 0 else "short",
