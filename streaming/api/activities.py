@@ -12,7 +12,7 @@ from streaming.api.history_fold import Execution
 from streaming.api.operations import Call, Operation
 from streaming.api.order_models import Time
 from streaming.api.symbols import as_uuid
-from trading.amounts import to_text
+from trading.amounts import CASH_SCALE, to_text
 from trading.commands import Side
 from trading.market.sessions import DAY_NS
 
@@ -22,7 +22,7 @@ TOKEN_HEX = 32
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """One execution in Alpaca's words. `id` is also the token of the page after it."""
+    """One execution in Alpaca's words, and its fee. `id` is also the token of the page after it."""
 
     id: str
     activity_type: Literal["FILL"]
@@ -36,6 +36,7 @@ class Activity(msgspec.Struct, frozen=True):
     order_id: str
     cum_qty: str
     order_status: Literal["filled", "partially_filled"]
+    fee: str
 
 
 class ActivityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +113,7 @@ def _show(call: Call, execution: Execution) -> Activity:
         as_uuid(fill.order),
         to_text(execution.filled, scale),
         "filled" if whole else "partially_filled",
+        to_text(fill.fee, CASH_SCALE),
     )
 
 

@@ -1,11 +1,13 @@
 """Executions are listed a page at a time, for their account alone, with what they left of their orders."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from streaming.api.times import parse
 from tests.streaming.api.http import Http, api
 from tests.trading.orders.builders import S
+from trading.commands import VenueFill
 
 
 async def executed(http: Http, key: str = "a", parts: int = 3) -> str:
@@ -31,6 +33,28 @@ async def test_an_execution_tells_its_order_and_what_is_left(tmp_path: Path) -> 
         assert {one["symbol"] for one in older} == {"BTC/USD"}
         assert await http.get("/v2/account/activities") == [newest, *older]
         assert await http.get("/v2/account/activities/FILL", "b") == []
+
+
+async def test_fees_and_executions_make_the_cash(tmp_path: Path) -> None:
+    async with api(tmp_path) as http:
+        row = http.rig.row((await http.order())["id"])
+        fill = VenueFill(
+            account="a",
+            ts_ns=0,
+            order=row.id,
+            venue="SIM",
+            trade_id="t",
+            instrument=row.intent.instrument,
+            side="buy",
+            qty="0.5",
+            price="49000",
+            fee="6.125",
+        )
+        await http.rig.tell(fill)
+        (one,) = await http.get("/v2/account/activities")
+        assert one["fee"] == "6.125"
+        cash = Decimal(1_000_000) - Decimal(one["qty"]) * Decimal(one["price"]) - Decimal(one["fee"])
+        assert Decimal((await http.get("/v2/account"))["cash"]) == cash
 
 
 async def test_pages_follow_each_other_without_a_gap(tmp_path: Path) -> None:
