@@ -34,7 +34,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *controls.OPERATIONS,
     *evidence.OPERATIONS,
 )
-_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+METHOD_NOT_ALLOWED = 405
+_CODES = {404: "NOT_FOUND", METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED"}
 
 
 class OrderApp(FastAPI):
@@ -89,6 +90,10 @@ def create_app(
         wrong = ApiError(error.status_code, code, f"{request.method} {request.url.path[:200]}: {error.detail}")
         response = fail(wrong, services.ids(), alpaca=request.url.path.startswith("/v2"))
         response.headers.update(error.headers or {})
+        methods = dispatch.methods(request.url.path)
+        if error.status_code == METHOD_NOT_ALLOWED and methods:
+            # Each operation is a route of its own, and the router tells the methods of the first alone.
+            response.headers["Allow"] = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
         return response
 
     app.add_exception_handler(HTTPException, refused)

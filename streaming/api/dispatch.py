@@ -43,3 +43,8 @@ class Dispatch:
                 scope["path_params"] = match.groupdict()
                 return shaped
         return None
+
+    def methods(self, path: str) -> list[str]:
+        """Return the methods that a path takes."""
+        plain = {method for method, known in self._plain if known == path}
+        return sorted(plain | {method for method, all_ in self._shaped.items() if any(p.match(path) for p, _ in all_)})

@@ -21,7 +21,11 @@ async def test_paths_and_methods_that_are_not_there_are_json(tmp_path: Path) -> 
         wrong = await http.ask("PUT", "/v2/orders")
         assert (wrong.status_code, wrong.json()["code"]) == (405, 40510000)
         assert wrong.json()["reason"] == "METHOD_NOT_ALLOWED"
-        assert wrong.headers["allow"]
+        assert wrong.headers["allow"] == "DELETE, GET, POST, HEAD"
+        other = await http.ask("OPTIONS", "/v2/positions/BTC/USD")
+        assert other.headers["allow"] == "DELETE, GET, HEAD"
+        own = await http.ask("PUT", "/openapi.json")
+        assert (own.status_code, own.headers["allow"]) == (405, "GET")
 
 
 async def test_the_document_is_served_without_a_key(tmp_path: Path) -> None:
