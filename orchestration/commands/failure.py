@@ -25,6 +25,12 @@ def port_in_use(host: str, port: int, key: str) -> CommandError:
     return CommandError("PORT_IN_USE", message, hint)
 
 
+def home_unusable(home: Path, error: OSError) -> CommandError:
+    """Say that there can be no data folder here."""
+    message = f"home: cannot write to {home}: {error.strerror}"
+    return CommandError("CONFIG_REFUSED", message, "set TRADE_HOME to a folder of yours", exit_code=EXIT_CONFIG)
+
+
 def home_in_use(home: Path) -> CommandError:
     """Say that another `trade up` holds the data folder."""
     message = f"another `trade up` is running on {home}"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from orchestration.commands import dagster_health, overview
 from orchestration.commands import page as pages
 from orchestration.commands.account import last_words
-from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, EXIT_FEED, CommandError, home_in_use
+from orchestration.commands.failure import EXIT_CONFIG, EXIT_FAILED, EXIT_FEED, CommandError, home_in_use, home_unusable
 from orchestration.commands.plan import Plan, prepare_dagster_home
 from orchestration.commands.pulse import Probe, Pulse, Sight
 from orchestration.commands.view import View
@@ -187,7 +187,7 @@ class Platform:
         self._view.refresh(overview.last(self._plan.home))
         for name, code in codes.items():
             if code not in (0, None):
-                self._exit_code = self._exit_code or EXIT_FAILED
+                self._exit_code = self._exit_code or (EXIT_CONFIG if code == EXIT_CONFIG else EXIT_FAILED)
                 self._view.note(f"{name} did not stop cleanly (code {code}); what was acknowledged is kept")
 
     def _quiet_beside(self) -> None:
@@ -219,8 +219,12 @@ def _worker_reasons(host: str, port: int) -> list[str]:
 @contextlib.contextmanager
 def holding(home: Path) -> Iterator[None]:
     """Hold the data folder while the block runs; refuse if another `trade up` holds it."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "up.lock").open("ab") as lock:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "up.lock").open("ab")
+    except OSError as error:
+        raise home_unusable(home, error) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -18,6 +18,15 @@ def test_a_report_needs_an_end(tmp_path: Path) -> None:
     assert caught.value.exit_code == EXIT_CONFIG
 
 
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_data_folder_that_cannot_be_is_refused(below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRADE_HOME", str(tmp_path / "file" / below))
+    with pytest.raises(CommandError, match=r"home: cannot write to .*TRADE_HOME") as caught:
+        start.run(start.Options())
+    assert caught.value.exit_code == EXIT_CONFIG
+
+
 def test_while_it_runs_its_address_is_known_and_the_folder_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
