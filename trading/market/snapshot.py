@@ -113,7 +113,7 @@ def _columns(data: memoryview, lanes: Mapping[str, LaneState]) -> dict[str, list
     }
     every = [count for counted in counts.values() for count in counted]
     if any(count < 0 for _, count in every) or len(data) != sum(kind.itemsize * count for kind, count in every):
-        raise CodecError("CORRUPT", "a snapshot that is longer or shorter than it says")
+        raise CodecError("CORRUPT", "not a snapshot of a normaliser: longer or shorter than it says")
     found: dict[str, list[Array]] = {venue: [] for venue in lanes}
     for venue, counted in counts.items():
         for kind, count in counted:
