@@ -21,7 +21,7 @@ class PriceBoard:
 
     def update(self, inst: Array, ts: Array, last: Array, bid: Array | None, ask: Array | None) -> None:
         """Take ticks in order of arrival; `ABSENT` is skipped. `bid` and `ask` are None without quotes."""
-        if (ts[1:] < ts[:-1]).any():
+        if np.count_nonzero(ts[1:] < ts[:-1]):
             order = np.argsort(ts, kind="stable")
             inst, ts, last = inst[order], ts[order], last[order]
             if bid is not None and ask is not None:
@@ -31,7 +31,7 @@ class PriceBoard:
             cell, value = np.concatenate((cell, cell + BID, cell + ASK)), np.concatenate((last, bid, ask))
             ts = np.concatenate((ts, ts, ts))
         held_ts, held = self.ts.reshape(-1), self.value.reshape(-1)
-        rows = np.flatnonzero((value != ABSENT) & (ts >= held_ts[cell]))
+        rows = ((value != ABSENT) & (ts >= held_ts[cell])).nonzero()[0]
         # Of several ticks for one cell the last one stays, which is the newest.
         cell = cell[rows]
         held[cell], held_ts[cell] = value[rows], ts[rows]
@@ -39,9 +39,9 @@ class PriceBoard:
 
     def due(self, instruments: tuple[Instrument, ...], clock_ns: int, conflate_ns: int) -> list[Price]:
         """Return the prices that changed and may be sent at this clock, in order of instrument id."""
-        if not self.changed.any():
+        if not np.count_nonzero(self.changed):
             return []
-        rows = np.flatnonzero(self.changed & (self.sent_ns <= clock_ns - conflate_ns))
+        rows = (self.changed & (self.sent_ns <= clock_ns - conflate_ns)).nonzero()[0]
         self.changed[rows] = False
         self.sent_ns[rows] = clock_ns
         return [self._price(instruments[row], row) for row in rows.tolist()]

@@ -24,7 +24,7 @@ class DedupWindow:
 
         Rows are in order of arrival within an owner. A mask is None when no row is in it.
         """
-        rows = np.flatnonzero(ids != ABSENT)
+        rows = (ids != ABSENT).nonzero()[0]
         if not len(rows):
             return None, None
         duplicate, full = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
@@ -34,7 +34,7 @@ class DedupWindow:
         else:
             for date in np.unique(dates).tolist():
                 self._record(date, owner, ids, rows[dates == date], duplicate, full)
-        return (duplicate if duplicate.any() else None), (full if full.any() else None)
+        return (duplicate if np.count_nonzero(duplicate) else None), (full if np.count_nonzero(full) else None)
 
     def prune(self, oldest: int) -> None:
         """Forget the sessions before the date `oldest`."""
@@ -59,13 +59,13 @@ class DedupWindow:
         page = ids >> WORD_BITS
         first[1:] |= page[1:] != page[:-1]
         bits = np.left_shift(np.uint64(1), (ids & 63).astype(np.uint64))
-        starts = np.flatnonzero(first)
+        starts = first.nonzero()[0]
         held = self.sessions.get(date)
         if held is None:
             held = self.sessions[date] = IdSet(max_words=self._max_words)
         before = held.merge(owner[starts], page[starts], np.bitwise_or.reduceat(bits, starts))
         if before is None:
             full[rows] = True
-        elif before.any():
+        elif np.count_nonzero(before):
             run = np.cumsum(first) - 1
             duplicate[rows[(before[run] & bits) != 0]] = True

@@ -52,7 +52,7 @@ def fold(trades: Trades) -> Segments:
         order = np.lexsort((ids, ts, inst))
         ts, ids, price, qty, flags, session = (c[order] for c in (ts, ids, price, qty, flags, session))
     minute = ts // MINUTE_NS
-    cut = np.flatnonzero(new_inst | (minute[1:] != minute[:-1])) + 1
+    cut = (new_inst | (minute[1:] != minute[:-1])).nonzero()[0] + 1
     starts = np.concatenate((_ZERO, cut))
     ends = np.concatenate((cut, (len(ts),))) - 1
     return Segments(

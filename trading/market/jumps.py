@@ -30,7 +30,7 @@ class JumpGuard:
         """
         groups = inst[starts]
         low, high = self._extremes(groups, starts, price, bid, ask)
-        wild = np.flatnonzero(high >= low * self._ratio)
+        wild = (high >= low * self._ratio).nonzero()[0]
         if not len(wild):
             self._accept_all(inst, price, bid, ask)
             return None
@@ -66,9 +66,7 @@ class JumpGuard:
             self.run[inst, TRADE_LANE] = 0
             return
         has_bid, has_ask = bid != ABSENT, ask != ABSENT
-        trades, quotes, both = (
-            np.flatnonzero(mask) for mask in (price != ABSENT, has_bid | has_ask, has_bid & has_ask)
-        )
+        trades, quotes, both = (mask.nonzero()[0] for mask in (price != ABSENT, has_bid | has_ask, has_bid & has_ask))
         # Of several rows of one instrument the last one stays.
         self.anchor[inst[trades], TRADE_LANE] = price[trades]
         self.anchor[inst[both], QUOTE_LANE] = (bid[both] + ask[both]) // 2

@@ -84,7 +84,7 @@ class Lane:
         session = self.universe.sessions(checked.inst, frame.ts_ns)
         codes = checked.codes
         self._check_time(frame.ts_ns, session, checked.inst, codes)
-        order, starts = _grouped(checked.inst, np.flatnonzero(codes == 0) if codes.any() else None)
+        order, starts = _grouped(checked.inst, (codes == 0).nonzero()[0] if np.count_nonzero(codes) else None)
         order, starts, duplicates = self._drop_seen(frame, checked, session, order, starts)
         if len(order):
             order, starts = self._drop_jumps(checked, order, starts)
@@ -156,7 +156,7 @@ class Lane:
         oldest, stale = int(ts.min()), self.clock.before_ns - self._policy.stale_after_ns
         if oldest < stale:
             flags[ts < stale] |= STALE
-        if frame.suspicious.any():
+        if np.count_nonzero(frame.suspicious):
             flags[frame.suspicious != 0] |= SUSPICIOUS
         closed = self.clock.watermark_ns - self.clock.watermark_ns % MINUTE_NS
         if oldest < closed:
@@ -198,7 +198,7 @@ def _grouped(inst: Array, rows: Array | None) -> tuple[Array, Array]:
 def _starts(sorted_inst: Array) -> Array:
     if not len(sorted_inst):
         return np.zeros(0, np.int64)
-    return np.concatenate((_ZERO, np.flatnonzero(sorted_inst[1:] != sorted_inst[:-1]) + 1))
+    return np.concatenate((_ZERO, (sorted_inst[1:] != sorted_inst[:-1]).nonzero()[0] + 1))
 
 
 _ZERO = np.zeros(1, np.int64)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
+
 from trading.codec import CodecError
 from trading.instruments import InstrumentTable
 from trading.market.batches import BarBatch, RawBatch, TickBatch
@@ -67,10 +69,10 @@ class Normalizer:
             self.totals = self.totals.plus(frames=1, duplicate_frames=1, ticks_in=rows, duplicates=rows)
             return Normalized()
         judged = lane.apply(frame, lost)
-        rejects = reject_rows(frame, judged.codes) if judged.codes.any() else ()
+        rejects = reject_rows(frame, judged.codes) if np.count_nonzero(judged.codes) else ()
         late, revisions = judged.late, judged.revisions
         self.totals = self.totals.plus(
-            Counter(reject.code for reject in rejects),
+            Counter(reject.code for reject in rejects) if rejects else None,
             frames=1,
             gaps=int(lost),
             ticks_in=len(frame),

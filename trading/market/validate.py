@@ -36,7 +36,9 @@ def check_rows(batch: RawBatch, universe: Universe, absent: Array) -> Checked:
     inst = universe.rows_of(symbols)[codes_in]
     codes = np.zeros(n, np.uint8)
     kind = batch.kind
-    trades, quotes = bool((kind == TRADE).any()), bool((kind != TRADE).any())
+    of_trades = kind == TRADE
+    count = np.count_nonzero(of_trades)
+    trades, quotes = bool(count), bool(n - count)
     if inst.min() < 0:
         _mark(codes, inst < 0, Code.UNKNOWN_SYMBOL)
         inst = np.maximum(inst, 0)
@@ -47,9 +49,9 @@ def check_rows(batch: RawBatch, universe: Universe, absent: Array) -> Checked:
         _mark(codes, (ts < universe.first_ns) | (ts >= universe.last_ns), Code.OUT_OF_RANGE)
     columns = [absent[:n]] * 6
     if trades:
-        _take(columns, 0, codes, _trades, batch, inst, universe, np.flatnonzero(kind == TRADE) if quotes else None)
+        _take(columns, 0, codes, _trades, batch, inst, universe, of_trades.nonzero()[0] if quotes else None)
     if quotes:
-        _take(columns, 2, codes, _quotes, batch, inst, universe, np.flatnonzero(kind == QUOTE) if trades else None)
+        _take(columns, 2, codes, _quotes, batch, inst, universe, (kind == QUOTE).nonzero()[0] if trades else None)
     return Checked(inst, codes, trades, quotes, *columns)
 
 
@@ -94,6 +96,12 @@ def _trades(raw: Sequence[Array], codes: Array, by_price: Factor, by_qty: Factor
 
 
 def _quotes(raw: Sequence[Array], codes: Array, by_price: Factor, by_qty: Factor) -> list[Array]:
+    rows = len(codes)
+    # Both sides at once, for each call costs more than its rows.
+    prices = to_integers(np.concatenate((raw[0], raw[2])), _twice(by_price))
+    sizes = to_integers(np.concatenate((raw[1], raw[3])), _twice(by_qty))
+    if prices.min(initial=1) > 0 and sizes.min(initial=1) > 0:
+        return [prices[:rows], sizes[:rows], prices[rows:], sizes[rows:]]
     columns: list[Array] = []
     for raw_price, raw_size in (raw[:2], raw[2:]):
         price, size = to_integers(raw_price, by_price), to_integers(raw_size, by_qty)
@@ -102,6 +110,10 @@ def _quotes(raw: Sequence[Array], codes: Array, by_price: Factor, by_qty: Factor
         columns += [price, size]
     _mark(codes, (columns[0] == ABSENT) & (columns[2] == ABSENT), Code.EMPTY_QUOTE)
     return columns
+
+
+def _twice(factor: Factor) -> Factor:
+    return factor if isinstance(factor, float) else np.concatenate((factor, factor))
 
 
 def _side(raw_price: Array, raw_size: Array, codes: Array, by_price: Factor, by_qty: Factor) -> tuple[Array, Array]:
