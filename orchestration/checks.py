@@ -112,9 +112,11 @@ def gaps(ticks: pa.Table, bars: pa.Table) -> Finding:
     )
 
 
-def bars_match(ticks: pa.Table, bars: pa.Table, *, settled: bool, closed: bool) -> tuple[Finding, Comparison]:
+def bars_match(
+    ticks: pa.Table, bars: pa.Table, *, settled: bool, closed: bool, venue: str = "%"
+) -> tuple[Finding, Comparison]:
     """The stored bars of all intervals equal those that DuckDB computes from the stored ticks."""
-    found = compare(expected_bars(ticks), ticks, bars, settled=settled, closed=closed)
+    found = compare(expected_bars(ticks), ticks, bars, settled=settled, closed=closed, venue=venue)
     parts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.counts.items())) or "no bars"
     figures: dict[str, Figure] = dict(found.counts)
     figures |= {f"equal_{name}": count for name, count in found.intervals.items()}

@@ -52,6 +52,11 @@ class Home(dg.ConfigurableResource):  # type: ignore[type-arg]  # the parameter 
         newest = max(self.lake().rows_by_date(TICKS_V1), default=session)
         return (not live or ended or session < newest), ended
 
+    def venue(self) -> str:
+        """Return the venue of the feed, or what matches any."""
+        page, _ = self.page()
+        return str((page.feed if page is not None else {}).get("venue") or "%")
+
     def freshness(self) -> Finding:
         """Compare the newest tick of the lake with the clock of the feed, while one runs."""
         page, live = self.page()

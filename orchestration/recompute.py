@@ -63,7 +63,8 @@ with latest as (
 select instrument, "interval", make_timestamp(slot)::varchar as start, stored, expected, case
     when equal then 'equal'
     when not settled and (bar_src > coalesce(tick, -1) or tick_src > coalesce(bar, -1)) then 'pending'
-    when not in_lake and not closed and slot + seconds * 1000000 > coalesce(till, 0) then 'open'
+    when not in_lake and not (closed and instrument like '%.' || venue)
+        and slot + seconds * 1000000 > coalesce(till, 0) then 'open'
     when not in_lake then 'missing'
     when not in_ticks then 'extra'
     else 'differs' end as verdict
@@ -95,9 +96,17 @@ def expected_bars(ticks: pa.Table) -> pa.Table:
     return query(_EXPECTED, ticks=ticks, spans=_SPANS)
 
 
-def compare(expected: pa.Table, ticks: pa.Table, bars: pa.Table, *, settled: bool, closed: bool) -> Comparison:
-    """Judge each bar. `settled`: no sink holds rows back; `closed`: the feed has ended, so no bar may be open."""
-    given = {"settled": settled, "closed": closed, "tolerance": VOLUME_TOLERANCE, "patience": PATIENCE_US}
+def compare(
+    expected: pa.Table, ticks: pa.Table, bars: pa.Table, *, settled: bool, closed: bool, venue: str = "%"
+) -> Comparison:
+    """Judge each bar. `settled`: no sink holds rows back; `closed`: the feed of `venue` has ended, its bars too."""
+    given = {
+        "settled": settled,
+        "closed": closed,
+        "tolerance": VOLUME_TOLERANCE,
+        "patience": PATIENCE_US,
+        "venue": venue,
+    }
     facts = pa.table({name: [value] for name, value in given.items()})
     judged = query(_COMPARED, expected=expected, ticks=ticks, bars=bars, spans=_SPANS, facts=facts)
     return Comparison(

@@ -99,13 +99,14 @@ def _table(
 def _bars(
     lake: LakeIO, status: Mapping[str, Any], oracles: Mapping[str, Oracle], mismatches: list[str]
 ) -> dict[str, Any]:
-    closed = bool((status.get("feed") or {}).get("drained"))
+    feed = status.get("feed") or {}
+    closed, venue = bool(feed.get("drained")), str(feed.get("venue") or "%")
     report: dict[str, Any] = {name: {} for name in oracles}
     days = sorted(set(lake.rows_by_date(TICKS_V1)) | set(lake.rows_by_date(BARS_V1)))
     for day in days:
         ticks, bars = lake.read(TICKS_V1, day), lake.read(BARS_V1, day)
         for name, oracle in oracles.items():
-            found = compare(oracle(ticks), ticks, bars, settled=True, closed=closed)
+            found = compare(oracle(ticks), ticks, bars, settled=True, closed=closed, venue=venue)
             for verdict, count in found.counts.items():
                 report[name][verdict] = report[name].get(verdict, 0) + count
             mismatches += [

@@ -81,3 +81,10 @@ def test_freshness_is_judged_only_while_a_feed_runs(tmp_path: Path) -> None:
     with served(page) as port:
         assert not Home(root=str(tmp_path), port=port).freshness().passed
     assert Home(root=str(tmp_path), port=NOBODY).freshness().passed
+
+
+def test_the_venue_is_that_of_the_feed(tmp_path: Path) -> None:
+    home = Home(root=str(tmp_path), port=NOBODY)
+    assert home.venue() == "%"
+    left_behind(tmp_path, {"state": "stopped", "feed": {"venue": "US"}})
+    assert home.venue() == "US"

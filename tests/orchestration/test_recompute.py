@@ -67,3 +67,15 @@ def test_bars_that_never_came_are_missing_once_their_instrument_is_hours_ahead()
     assert set(verdicts(timedelta(seconds=1))) == {"open"}
     own = [bar for bar in BARS if bar["instrument"] == last["instrument"] and bar["interval"] in ("1m", "5m", "15m")]
     assert verdicts(timedelta(hours=2))["missing"] >= len(own)
+
+
+def test_a_feed_that_has_ended_closes_the_bars_of_its_venue_alone() -> None:
+    stored = table_of(TICKS_V1, TICKS)
+    venue = TICKS[0]["instrument"].rpartition(".")[2]
+
+    def verdicts(ended: str) -> set[str]:
+        none = table_of(BARS_V1, [])
+        return set(compare(expected_bars(stored), stored, none, settled=True, closed=True, venue=ended).counts)
+
+    assert verdicts("ELSEWHERE") == {"open"}
+    assert verdicts(venue) == {"missing"}

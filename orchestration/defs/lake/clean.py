@@ -117,7 +117,9 @@ def clean_bars_v1(context: dg.AssetExecutionContext, home: Home) -> dg.Materiali
     version = lake.replace(CLEAN_BARS_V1, session, day.clean_bars(bronze, arrow_schema(CLEAN_BARS_V1)).table)
     stored, ticks = lake.read(CLEAN_BARS_V1, session), lake.read(TICKS_V1, session)
     settled, closed = home.progress(session)
-    equal, compared = checks.bars_match(day.ticks_once(ticks), bronze, settled=settled, closed=closed)
+    equal, compared = checks.bars_match(
+        day.ticks_once(ticks), bronze, settled=settled, closed=closed, venue=home.venue()
+    )
     key = ("instrument", "interval", "ts")
     findings = [
         checks.schema(stored.schema, arrow_schema(CLEAN_BARS_V1)),
