@@ -13,6 +13,7 @@ from streaming.flow import FlowContext
 from streaming.journal_mark import Folded, MarkFile
 from streaming.journal_rows import JournalRows
 from streaming.owner.journal_fold import JournalReader
+from streaming.pace import breathe
 from streaming.sink import DeltaSink
 from streaming.sink_rows import Rows, TableForm
 from streaming.transport.client import Record
@@ -24,6 +25,8 @@ from trading.schemas import Table
 # The records before the first that is new tell the generation; a stale owner cannot have written all of these.
 LOOK_BACK_RECORDS = 1_000
 PAUSE_RECORDS = 1_000
+# Made into columns in one go.
+BREATH_ROWS = 500
 # What a start reads again at most, beside one commit.
 MARK_EACH_RECORDS = 10_000
 # What a row takes beside its message.
@@ -127,4 +130,8 @@ class JournalSink(DeltaSink):
         rows: list[PlainRow] = []
         for part in parts:
             rows += part if isinstance(part, list) else (part,)
-        return from_rows(self._schema, rows)
+        tables = []
+        for first in range(0, len(rows), BREATH_ROWS):
+            tables.append(from_rows(self._schema, rows[first : first + BREATH_ROWS]))
+            breathe()
+        return pa.concat_tables(tables).combine_chunks() if tables else from_rows(self._schema, rows)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streaming.pace import breathe
 from trading.events import (
     AnyEvent,
     CashMoved,
@@ -23,6 +24,8 @@ from trading.orders.transitions import TERMINAL
 
 MINUTE_NS = 60 * 10**9
 MAX_OPEN_ROWS = 200_000
+# Folded in one go, in a thread beside the event loop.
+BREATH_RECORDS = 50
 SCHEMA = """
 CREATE TABLE progress (partition INTEGER PRIMARY KEY, next_offset INTEGER, seq INTEGER, hash TEXT, generation INTEGER);
 CREATE TABLE ids (id TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID;
@@ -111,7 +114,9 @@ class Fold:
         before = self.progress(partition)
         seq, chain = before.seq, before.hash
         self._look_up(records)
-        for offset, record in records:
+        for place, (offset, record) in enumerate(records, 1):
+            if place % BREATH_RECORDS == 0:
+                breathe()
             if seq and record.prev_hash != chain:
                 self._progress[partition] = before._replace(fits=False)
                 self._forget()

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from streaming import journal_sink
 from streaming.adapters.lake import Lake
 from streaming.flow import FlowContext
 from streaming.journal_rows import Fills, Journal, Positions
@@ -44,6 +45,20 @@ async def test_a_restart_at_any_record_changes_nothing(tmp_path: Path, cut: int)
     assert (len(positions), positions[-1]["cash"]) == (FILLS + 1, state.accounts["a"].exposure.cash)
     for table in (JOURNAL_V1, FILLS_V1, POSITIONS_V1):
         assert lake.range_faults(table) == []
+
+
+async def test_rows_that_are_made_in_pieces_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payloads, _ = records()
+    broker = await broker_of(payloads)
+    found = []
+    for number, rows in enumerate((2, 1_000)):
+        monkeypatch.setattr(journal_sink, "BREATH_ROWS", rows)
+        for sink in sinks(context_of(tmp_path / str(number), broker)):
+            await drain(sink, broker)
+        lake = Lake(tmp_path / str(number) / "lake")
+        found.append([lake.read(table) for table in (JOURNAL_V1, FILLS_V1, POSITIONS_V1)])
+    assert found[0] == found[1]
+    assert all(table.num_rows > 2 for table in found[0])
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
