@@ -76,14 +76,14 @@ class SimMarket:
         """Return the rows of frame `seq` at the given times; `span_s` is where it lies in the exchange's life."""
         rows = len(ts_ns)
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, seq])))
-        code = np.searchsorted(self._cumulative, rng.random(rows), side="right").clip(max=len(self.symbols) - 1)
+        code = np.minimum(np.searchsorted(self._cumulative, rng.random(rows), side="right"), len(self.symbols) - 1)
         trade = rng.random(rows) < TRADE_SHARE
         begin, end = self._mids_once(span_s[0])[code], self._mids_once(span_s[1])[code]
         mid = begin + (end - begin) * (np.arange(rows) + 0.5) / max(rows, 1)
         unit = self._unit[code]
         bid = np.floor(mid * (1 - SPREAD_SHARE / 2) * unit)
-        ask = bid + np.maximum(1.0, np.round(mid * SPREAD_SHARE * unit)) + rng.integers(0, 3, rows)
-        sizes = np.maximum(1.0, np.round(rng.lognormal(0.0, 1.0, (3, rows)) * self._lots[code])) / self._lots[code]
+        ask = bid + np.maximum(1.0, np.rint(mid * SPREAD_SHARE * unit)) + rng.integers(0, 3, rows)
+        sizes = np.maximum(1.0, np.rint(rng.lognormal(0.0, 1.0, (3, rows)) * self._lots[code])) / self._lots[code]
         price = np.where(rng.random(rows) < 0.5, bid, ask) / unit
         ids = seq * IDS_PER_FRAME + np.arange(rows, dtype=np.int64)
         nothing = np.full(rows, np.nan)
