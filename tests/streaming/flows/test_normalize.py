@@ -142,6 +142,8 @@ async def test_records_go_on_while_a_snapshot_is_written_and_stay_behind_it(
     await wait.wait()
     await flow.process(records[10:30])
     assert await flow.tick() is None
+    # The next one would be behind the records that have come meanwhile.
+    monkeypatch.setattr(normalize, "IDLE_S", 1e9)
     go_on.set()
     assert await let_go(flow) == 10
     # Killed here: what came behind the snapshot is read again, and nothing of it is written again.
