@@ -162,7 +162,7 @@ def checkpoint_path(folder: Path, version: int) -> Path:
 def _versions(folder: Path, pattern: re.Pattern[str]) -> list[int]:
     try:
         names = [path.name for path in (folder / LOG_FOLDER).iterdir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(int(found[1]) for name in names if (found := pattern.fullmatch(name)))
 

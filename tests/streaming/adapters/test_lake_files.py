@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from streaming.adapters.lake import Disk, LakeError, arrow_schema
-from streaming.adapters.lake_files import is_disk_full, read_commit, torn_commits, write_atomic, write_data
+from streaming.adapters.lake_files import (
+    checkpoints,
+    commits,
+    is_disk_full,
+    read_commit,
+    torn_commits,
+    write_atomic,
+    write_data,
+)
 from tests.streaming.adapters.lake_rows import DAY, NEXT_DAY, rows
 from trading.schemas import FRAMES_V1, TABLES
 
@@ -109,3 +117,9 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomic(path, b"new", Disk())
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_a_file_is_in_the_way_there_is_no_table(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    assert (commits(home / "lake"), checkpoints(home / "lake")) == ([], [])
