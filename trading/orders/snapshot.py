@@ -95,8 +95,7 @@ def changed_rows(state: State) -> Iterator[Row]:
         elif key in state.accounts:
             yield f"account/{key}", _account_row(state.accounts[key])
         else:
-            row = state.orders.get(key)
-            yield f"order/{key}", None if row is None else _encoder.encode(row)
+            yield _order_row(state, key)
 
 
 def changed_orders(state: State) -> list[str]:
@@ -108,8 +107,7 @@ def take_orders(state: State, orders: Iterable[str]) -> Iterator[Row]:
     """Yield the rows of orders, which are out of `state.dirty` then until they change again."""
     for order in orders:
         state.dirty.discard(order)
-        row = state.orders.get(order)
-        yield f"order/{order}", None if row is None else _encoder.encode(row)
+        yield _order_row(state, order)
 
 
 def all_rows(state: State) -> Iterator[tuple[str, bytes]]:
@@ -213,6 +211,11 @@ def _holding_row(holding: Holding) -> HoldingRow:
         str(holding.buy_raw),
         str(holding.sell_raw),
     )
+
+
+def _order_row(state: State, order: str) -> Row:
+    row = state.orders.get(order)
+    return f"order/{order}", None if row is None else _encoder.encode(row)
 
 
 def _known_row(account: Account, number: int) -> tuple[str, bytes]:
